@@ -1,0 +1,6 @@
+//! The load balancer agent: health checks, BPF maps, control socket.
+//!
+//! The rooms and their directions are drawn in ARCHITECTURE.md.
+
+pub mod config;
+pub mod health;

@@ -47,7 +47,7 @@ map_type!(Backend {
     hop: u8,
     pad: u16,
     hops: [NextHop; 2],
-} size 56 align 4);
+} size 56 align 8);
 
 /// What becomes of packets of a backend's flows.
 ///

@@ -42,8 +42,6 @@ impl Config {
 /// Position of an address in [`Config::vip_filter`], 0..4096: bit `n % 64` of word `n / 64`.
 #[inline(always)]
 pub const fn filter_bit(addr: &Addr) -> usize {
-    let b = &addr.0;
-    let hi = u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
-    let lo = u64::from_le_bytes([b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]]);
+    let (hi, lo) = addr.halves();
     ((hi.rotate_left(29) ^ lo).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize
 }

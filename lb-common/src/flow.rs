@@ -1,6 +1,6 @@
 //! Flows: one entry for each direction, found by the tuple as it arrives.
 
-use crate::net::{Addr, Be16, MacAddr};
+use crate::net::{Addr, Be16};
 
 /// Key of `conns` and `embryo`: addresses and ports exactly as the arriving packet carries them.
 ///
@@ -19,7 +19,9 @@ pub struct FlowKey {
     /// 6 (TCP) or 17 (UDP).
     pub proto: u8,
     /// Always zero: the kernel hashes it.
-    pub pad: [u8; 3],
+    pub pad: u8,
+    /// Always zero.
+    pub pad_end: u16,
 }
 map_type!(FlowKey {
     src: Addr,
@@ -27,8 +29,9 @@ map_type!(FlowKey {
     sport: Be16,
     dport: Be16,
     proto: u8,
-    pad: [u8; 3],
-} size 40 align 2);
+    pad: u8,
+    pad_end: u16,
+} size 40 align 8);
 
 /// Value of `conns` and `embryo`: what becomes of a packet with this key.
 ///
@@ -54,18 +57,19 @@ pub struct Flow {
     pub created: u32,
     /// Interface at which the client's packets arrive; reverse packets leave there.
     pub client_ifindex: u32,
-    /// Source of the client's frames: the client itself or its gateway.
-    pub client_mac: MacAddr,
-    /// Destination of the client's frames: this node.
-    pub own_mac: MacAddr,
+    /// Embryo only: the acknowledgement number, host order, by which the client proves that it
+    /// saw the backend's SYN-ACK (its sequence number + 1). Valid with [`flow_flags::REPLIED`].
+    pub expect_ack: u32,
+    /// Source of the client's frames, the client itself or its gateway, as
+    /// [`MacAddr::to_u64`](crate::net::MacAddr::to_u64).
+    pub client_mac: u64,
+    /// Destination of the client's frames: this node; in the same form.
+    pub own_mac: u64,
     /// One's complement sum to add to the IPv4 header checksum (RFC 1624 eq. 3), in the byte
     /// order of the wire as loaded natively; TTL not included. Unused for IPv6.
     pub l3_delta: u16,
     /// The same for the TCP or UDP checksum: address and both ports.
     pub l4_delta: u16,
-    /// Embryo only: the acknowledgement number, host order, by which the client proves that it
-    /// saw the backend's SYN-ACK (its sequence number + 1). Valid with [`flow_flags::REPLIED`].
-    pub expect_ack: u32,
     /// 1 = forward (client → backend), 2 = reverse.
     pub direction: u8,
     /// Bits of [`flow_flags`].
@@ -82,15 +86,15 @@ map_type!(Flow {
     last_seen: u32,
     created: u32,
     client_ifindex: u32,
-    client_mac: MacAddr,
-    own_mac: MacAddr,
+    expect_ack: u32,
+    client_mac: u64,
+    own_mac: u64,
     l3_delta: u16,
     l4_delta: u16,
-    expect_ack: u32,
     direction: u8,
     flags: u8,
     pad: u16,
-} size 60 align 4);
+} size 64 align 8);
 
 /// [`Flow::direction`]: client → backend.
 pub const FORWARD: u8 = 1;
@@ -127,7 +131,8 @@ impl FlowKey {
             sport: flow.new_dport,
             dport: flow.new_sport,
             proto: self.proto,
-            pad: [0; 3],
+            pad: 0,
+            pad_end: 0,
         }
     }
 }

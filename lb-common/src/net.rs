@@ -36,10 +36,25 @@ impl Be16 {
 }
 
 /// An IPv4 or IPv6 address; IPv4 is held as the v4-mapped IPv6 address `::ffff:a.b.c.d`, so that
-/// one key layout serves both families. All zero means "unset".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(transparent)]
+/// one key layout serves both families. All zero means "unset". Aligned for access by words.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialOrd, Ord)]
+#[repr(C, align(8))]
 pub struct Addr(pub [u8; 16]);
+
+/// By words: the derived comparison calls `memcmp`, which for BPF is a loop of bytes that the
+/// verifier walks every time.
+impl PartialEq for Addr {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.halves() == other.halves()
+    }
+}
+
+impl core::hash::Hash for Addr {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl Addr {
     /// The v4-mapped form of an IPv4 address given in wire order.
@@ -54,6 +69,16 @@ impl Addr {
         Self(b)
     }
 
+    /// Both halves as little-endian words.
+    #[inline(always)]
+    pub const fn halves(&self) -> (u64, u64) {
+        let b = &self.0;
+        (
+            u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]),
+            u64::from_le_bytes([b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]]),
+        )
+    }
+
     /// The last four bytes: the IPv4 address when [`Addr::is_v4`].
     #[inline(always)]
     pub const fn v4_octets(&self) -> [u8; 4] {
@@ -63,10 +88,8 @@ impl Addr {
     /// Whether this is a v4-mapped address.
     #[inline(always)]
     pub const fn is_v4(&self) -> bool {
-        let b = &self.0;
-        b[0] | b[1] | b[2] | b[3] | b[4] | b[5] | b[6] | b[7] | b[8] | b[9] == 0
-            && b[10] == 0xff
-            && b[11] == 0xff
+        let (high, low) = self.halves();
+        high == 0 && low as u32 == 0xffff_0000
     }
 }
 
@@ -90,15 +113,36 @@ impl From<Addr> for IpAddr {
 }
 
 /// An Ethernet address in wire order; all zero means "unknown".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, Eq)]
 #[repr(transparent)]
 pub struct MacAddr(pub [u8; 6]);
+
+/// By words, for the reason given at [`Addr`].
+impl PartialEq for MacAddr {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.to_u64() == other.to_u64()
+    }
+}
+
+impl core::hash::Hash for MacAddr {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl MacAddr {
     /// The unknown address.
     pub const UNSET: Self = Self([0; 6]);
 
-    /// The address in the low 48 bits of an integer, first byte lowest (a native-order load).
+    /// From [`MacAddr::to_u64`]; the high 16 bits are not looked at.
+    #[inline(always)]
+    pub const fn from_u64(word: u64) -> Self {
+        let b = word.to_le_bytes();
+        Self([b[0], b[1], b[2], b[3], b[4], b[5]])
+    }
+
+    /// The address in the low 48 bits of an integer, first byte lowest.
     #[inline(always)]
     pub const fn to_u64(self) -> u64 {
         let b = self.0;

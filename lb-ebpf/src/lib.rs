@@ -1,1 +1,22 @@
-//! Skeleton.
+//! The packet path, as far as it knows neither maps nor contexts: it runs on the host too.
+//!
+//! ```text
+//! frame ── parse ──► Packet ──(main.rs: flow │ service ► select)──► Rewrite ── rewrite ──► frame
+//!             │                                       │
+//!             └► icmp (quoted tuple) ─────────────────┴► reset (RST back to the sender)
+//! ```
+//!
+//! [`cursor`] is the only room here with `unsafe`: all packet memory goes through it.
+#![no_std]
+
+pub mod csum;
+pub mod cursor;
+pub mod header;
+pub mod icmp;
+pub mod parse;
+pub mod reset;
+pub mod rewrite;
+pub mod select;
+
+#[cfg(test)]
+mod tests;

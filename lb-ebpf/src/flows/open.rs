@@ -1,0 +1,138 @@
+//! A packet that no flow claims: from a client it makes one, from a backend it is dropped.
+
+use lb_common::{
+    abi::NAT_PROBES,
+    backend::BackendState,
+    flow::{FORWARD, Flow, FlowKey, flow_flags},
+    net::Addr,
+    reason::Reason,
+    service::{NoBackend, Service, ServiceKey, service_flags},
+};
+use lb_ebpf::{
+    header::tcp_flags,
+    parse::Packet,
+    rewrite::{mirror, set_deltas},
+    select::{FlowHash, is_nat_port},
+};
+
+use super::{Route, along, jiffies};
+use crate::maps::{self, InsertError, Scratch};
+
+/// Makes a flow for a client's packet. A segment in mid-stream makes one as well: after a failover
+/// the same hashes lead it to the same backend and port.
+#[inline(never)]
+pub(super) fn flow(packet: &Packet, ingress: u32, route: &mut Route) -> Reason {
+    let key = &packet.key;
+    let wanted = ServiceKey::new(key.dst, key.dport, key.proto);
+    let Some(service) = maps::service(&wanted) else { return unserved(packet) };
+    if service.flags & service_flags::ACTIVE == 0 {
+        return Reason::NotActive;
+    }
+    if packet.is_tcp() {
+        if packet.has(tcp_flags::RST) {
+            return Reason::RstUnknown;
+        }
+        if packet.has(tcp_flags::SYN | tcp_flags::ACK) {
+            return Reason::BadTcpFlags;
+        }
+    }
+    let hash = FlowHash::new(key, service.flags & service_flags::AFFINITY_CLIENT != 0);
+    let id = maps::maglev(service.id, hash.slot());
+    if id == 0 {
+        return no_backend(packet, &service);
+    }
+    let Some(backend) = maps::backend(id) else { return Reason::Internal };
+    if backend.state != BackendState::Forward as u8 || backend.service != service.id {
+        return no_backend(packet, &service);
+    }
+    let Some(scratch) = maps::scratch() else { return Reason::Internal };
+    let now = jiffies();
+    let flow = &mut scratch.flow;
+    flow.peer = backend.address;
+    flow.new_dport = backend.port;
+    flow.backend = id;
+    flow.service = service.id;
+    flow.last_seen = now;
+    flow.created = now;
+    flow.client_ifindex = ingress;
+    flow.expect_ack = 0;
+    flow.client_mac = packet.eth_src;
+    flow.own_mac = packet.eth_dst;
+    flow.direction = FORWARD;
+    flow.flags = if packet.is_tcp() && !packet.opens() { flow_flags::MIDSTREAM } else { 0 };
+    flow.pad = 0;
+    let reason = along(flow, backend, route);
+    if !matches!(reason, Reason::ToBackend) {
+        return reason;
+    }
+    if !claim(key, hash, scratch) {
+        return Reason::NatPortsBusy;
+    }
+    along(&scratch.flow, backend, route)
+}
+
+/// Claims a NAT port by inserting the reverse entry, then inserts the forward entry. The tables'
+/// own bucket locks are the only locks.
+#[inline(never)]
+fn claim(key: &FlowKey, hash: FlowHash, scratch: &mut Scratch) -> bool {
+    for k in 0..NAT_PROBES {
+        scratch.flow.new_sport = hash.nat_port(k);
+        if claim_port(key, scratch) {
+            set_deltas(key, &mut scratch.flow);
+            if let Err(InsertError::Exists) = maps::claim_half_open(key, &scratch.flow) {
+                // Another CPU was first with the same tuple: its entry holds.
+                if let Some(winner) = maps::half_open(key) {
+                    scratch.flow = *winner;
+                }
+            }
+            return true;
+        }
+    }
+    false
+}
+
+/// One probe: taken by nobody, or held for this very client.
+#[inline(never)]
+fn claim_port(key: &FlowKey, scratch: &mut Scratch) -> bool {
+    mirror(key, &scratch.flow, &mut scratch.other, &mut scratch.reverse);
+    if let Some(held) = maps::established(&scratch.other) {
+        return same_client(held, &scratch.reverse);
+    }
+    match maps::claim_half_open(&scratch.other, &scratch.reverse) {
+        Ok(()) => true,
+        Err(InsertError::Exists) => {
+            maps::half_open(&scratch.other).is_some_and(|held| same_client(held, &scratch.reverse))
+        }
+        Err(InsertError::Full) => false,
+    }
+}
+
+/// Whether two reverse entries lead to the same client through the same service.
+#[inline(always)]
+pub(super) fn same_client(a: &Flow, b: &Flow) -> bool {
+    a.peer == b.peer && a.new_dport == b.new_dport && a.new_sport == b.new_sport
+}
+
+fn no_backend(packet: &Packet, service: &Service) -> Reason {
+    if packet.is_tcp() && service.when_no_backend == NoBackend::Reject as u8 {
+        Reason::RefusedNoBackend
+    } else {
+        Reason::NoBackend
+    }
+}
+
+/// Neither flow nor service. The kernel would answer a backend's packet with RST, so it must not
+/// see one.
+fn unserved(packet: &Packet) -> Reason {
+    if !vip_known(&packet.key.dst) {
+        Reason::NotVip
+    } else if is_nat_port(packet.key.dport) {
+        Reason::NatPortMiss
+    } else {
+        Reason::NotService
+    }
+}
+
+fn vip_known(dst: &Addr) -> bool {
+    crate::is_vip(dst)
+}

@@ -1,0 +1,123 @@
+//! ICMP errors about a flow: found by the packet they quote, translated inside and outside.
+
+use lb_common::{
+    flow::FlowKey,
+    net::{Addr, Be16, MacAddr, proto},
+};
+
+use crate::{
+    csum,
+    cursor::Cursor,
+    header::{EthHdr, IcmpHdr, Ipv4Hdr, Ipv6Hdr, UdpHdr},
+    rewrite::{self, Rewrite},
+};
+
+/// The rest of a TCP header after its first eight bytes, as far as the checksum.
+type TcpTail = [u8; 10];
+
+/// Whether a message of this type quotes a packet (RFC 792; RFC 4443 section 2.1).
+#[inline(always)]
+pub const fn is_error(v4: bool, kind: u8) -> bool {
+    if v4 { matches!(kind, 3 | 4 | 11 | 12) } else { matches!(kind, 1..=4) }
+}
+
+/// The key of the flow that the quoted packet belongs to: its tuple mirrored, as the answer to it
+/// would have arrived. `None` when the message is no error or quotes too little.
+#[inline(always)]
+pub fn quoted(mut cursor: Cursor<'_>, v4: bool) -> Option<FlowKey> {
+    cursor.take::<EthHdr>()?;
+    let mut key = FlowKey::default();
+    if v4 {
+        cursor.take::<Ipv4Hdr>()?;
+        let icmp = cursor.take::<IcmpHdr>()?;
+        let inner = cursor.take::<Ipv4Hdr>()?;
+        if !is_error(true, icmp.kind) || inner.version_ihl != 0x45 {
+            return None;
+        }
+        // Only the first fragment carries ports.
+        if u16::from_be_bytes(inner.frag) & 0x1fff != 0 {
+            return None;
+        }
+        key.src = inner.destination();
+        key.dst = inner.source();
+        key.proto = inner.proto;
+    } else {
+        cursor.take::<Ipv6Hdr>()?;
+        let icmp = cursor.take::<IcmpHdr>()?;
+        let inner = cursor.take::<Ipv6Hdr>()?;
+        if !is_error(false, icmp.kind) {
+            return None;
+        }
+        key.src = Addr::v6(inner.dst);
+        key.dst = Addr::v6(inner.src);
+        key.proto = inner.next;
+    }
+    if key.proto != proto::TCP && key.proto != proto::UDP {
+        return None;
+    }
+    let l4 = cursor.take::<UdpHdr>()?;
+    key.sport = Be16::from_wire(l4.dport);
+    key.dport = Be16::from_wire(l4.sport);
+    Some(key)
+}
+
+/// Translates an error whose quoted packet belongs to the flow that `to` was made from.
+///
+/// Outside: from the VIP (a router's own address would not pass reverse-path filters on the other
+/// side) to `to.peer`. Inside: the packet as `to.peer` once sent it. `None` when a header is
+/// missing.
+#[inline(always)]
+pub fn translate(mut cursor: Cursor<'_>, v4: bool, proto: u8, to: &Rewrite) -> Option<()> {
+    let eth = cursor.take::<EthHdr>()?;
+    let mut delta = u64::from(to.l4_delta);
+    let icmp;
+    if v4 {
+        let ip = cursor.take::<Ipv4Hdr>()?;
+        icmp = cursor.take::<IcmpHdr>()?;
+        let inner = cursor.take::<Ipv4Hdr>()?;
+        let (vip, peer) = (ip.dst, to.peer.v4_octets());
+        let outer = csum::fold(csum::minus(csum::sum4(ip.src)) + csum::sum4(peer));
+        rewrite::ipv4(ip, peer, outer);
+        let check = inner.check;
+        inner.check = csum::apply(check, u64::from(to.l3_delta));
+        inner.src = peer;
+        inner.dst = vip;
+        delta += csum::minus(csum::word(check)) + csum::word(inner.check);
+    } else {
+        let ip = cursor.take::<Ipv6Hdr>()?;
+        icmp = cursor.take::<IcmpHdr>()?;
+        let inner = cursor.take::<Ipv6Hdr>()?;
+        let vip = ip.dst;
+        // ICMPv6 covers the outer addresses as well.
+        delta += csum::minus(csum::sum16(&ip.src)) + csum::sum16(&to.peer.0);
+        ip.src = vip;
+        ip.dst = to.peer.0;
+        ip.hop_limit -= 1;
+        inner.src = to.peer.0;
+        inner.dst = vip;
+    }
+    delta += transport(cursor, proto, to)?;
+    icmp.check = csum::apply(icmp.check, delta);
+    eth.dst = MacAddr::from_u64(to.eth_dst);
+    eth.src = MacAddr::from_u64(to.eth_src);
+    Some(())
+}
+
+/// The quoted ports, and the quoted checksum where the quotation reaches so far. Returns what the
+/// checksum's own change adds to the ICMP checksum's delta.
+#[inline(always)]
+fn transport(mut cursor: Cursor<'_>, proto: u8, to: &Rewrite) -> Option<u64> {
+    let l4 = cursor.take::<UdpHdr>()?;
+    l4.sport = to.dport.to_wire();
+    l4.dport = to.sport.to_wire();
+    if proto == proto::UDP {
+        let old = l4.check;
+        l4.check = rewrite::udp_check(old, to.l4_delta);
+        return Some(csum::minus(csum::word(old)) + csum::word(l4.check));
+    }
+    let Some(tail) = cursor.take::<TcpTail>() else { return Some(0) };
+    let old = [tail[8], tail[9]];
+    let new = csum::apply(old, u64::from(to.l4_delta));
+    [tail[8], tail[9]] = new;
+    Some(csum::minus(csum::word(old)) + csum::word(new))
+}

@@ -3,4 +3,5 @@
 //! The rooms and their directions are drawn in ARCHITECTURE.md.
 
 pub mod config;
+pub mod frame;
 pub mod health;

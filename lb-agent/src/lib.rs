@@ -5,3 +5,4 @@
 pub mod config;
 pub mod frame;
 pub mod health;
+pub mod inject;

@@ -6,3 +6,4 @@ pub mod config;
 pub mod frame;
 pub mod health;
 pub mod inject;
+pub mod netlink;

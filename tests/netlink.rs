@@ -1,0 +1,15 @@
+//! The agent's netlink and packet-socket rooms against a real kernel: each test has two hosts on
+//! one wire to itself.
+
+#[path = "netlink/announce.rs"]
+mod announce;
+#[path = "netlink/challenge.rs"]
+mod challenge;
+#[path = "netlink/pair.rs"]
+mod pair;
+#[path = "netlink/resolve.rs"]
+mod resolve;
+#[path = "netlink/vip.rs"]
+mod vip;
+#[path = "netlink/watch.rs"]
+mod watch;

@@ -3,6 +3,7 @@
 //! The rooms and their directions are drawn in ARCHITECTURE.md.
 
 pub mod config;
+pub mod datapath;
 pub mod frame;
 pub mod health;
 pub mod inject;

@@ -1,0 +1,17 @@
+//! Between the agent and the kernel: what the maps should hold, and the way it gets there.
+
+pub mod ageing;
+pub mod batch;
+pub mod error;
+pub mod flows;
+pub mod keeper;
+pub mod maglev;
+pub mod maps;
+mod occupant;
+pub mod pins;
+pub mod plan;
+pub mod program;
+pub mod reaper;
+pub mod stats;
+
+pub use self::error::Error;

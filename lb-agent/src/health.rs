@@ -9,6 +9,14 @@
 
 use std::time::Duration;
 
+mod exec;
+mod failure;
+mod http;
+pub mod probe;
+mod tcp;
+#[cfg(test)]
+mod test_server;
+mod tls;
 pub mod tracker;
 
 /// Which backend a report is about: names as in the configuration.

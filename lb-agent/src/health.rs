@@ -13,6 +13,7 @@ mod exec;
 mod failure;
 mod http;
 pub mod probe;
+pub mod task;
 mod tcp;
 #[cfg(test)]
 mod test_server;

@@ -1,6 +1,24 @@
 //! Health checks: one probe is one outcome, and outcomes become a state by rise and fall.
+//!
+//! ```text
+//! task::run ── Prober::probe ──> Outcome ──> Report ──> (mpsc) ──> the agent, with its own Tracker
+//!     └─ Tracker: only to choose when the next probe is due
+//! ```
+//! One task per backend owns its prober; nothing is shared. Aborting a task at any await is safe:
+//! sockets close, and a command's whole process group is killed, by drop alone.
 
 use std::time::Duration;
+
+mod exec;
+mod failure;
+mod http;
+pub mod probe;
+pub mod task;
+mod tcp;
+#[cfg(test)]
+mod test_server;
+mod tls;
+pub mod tracker;
 
 /// Which backend a report is about: names as in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,6 +1,38 @@
 //! The validated configuration: once a [`Config`] exists, nothing in it can be wrong by itself.
+//!
+//! ```text
+//! file ── text ─┬─ node ──────────────┐
+//!  │            ├─ service ── check ──┼─ document (TOML, lines) ── keys value form address duration
+//!  │            └─ cross ─────────────┘
+//!  └── machine (claims: interfaces, files, users)
+//! ```
+//!
+//! Only `file` and `machine` look outside; the rest is a function of the text.
+
+mod address;
+mod check;
+mod claim;
+mod cross;
+mod document;
+mod duration;
+mod error;
+mod file;
+mod form;
+mod keys;
+mod machine;
+mod node;
+mod service;
+mod text;
+mod value;
+
+#[cfg(test)]
+mod tests;
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+pub use error::{Errors, Problem};
+pub use file::load;
+pub use text::parse;
 
 /// A whole configuration file, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]

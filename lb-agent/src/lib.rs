@@ -3,4 +3,5 @@
 //! The rooms and their directions are drawn in ARCHITECTURE.md.
 
 pub mod config;
+pub mod datapath;
 pub mod health;

@@ -2,9 +2,14 @@
 //!
 //! The rooms and their directions are drawn in ARCHITECTURE.md.
 
+pub mod agent;
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod control;
 pub mod datapath;
 pub mod frame;
 pub mod health;
 pub mod inject;
 pub mod netlink;
+pub mod view;

@@ -34,6 +34,11 @@ pub use error::{Errors, Problem};
 pub use file::load;
 pub use text::parse;
 
+/// `pin_dir` unless the file says otherwise.
+pub const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/lb";
+/// `admin_socket` unless the file says otherwise.
+pub const DEFAULT_ADMIN_SOCKET: &str = "/run/lb/admin.sock";
+
 /// A whole configuration file, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -101,6 +106,15 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
 }
 
 /// `affinity`.

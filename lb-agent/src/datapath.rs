@@ -2,11 +2,14 @@
 
 pub mod ageing;
 pub mod batch;
+pub mod capabilities;
+pub mod diagnostics;
 pub mod error;
 pub mod flows;
 pub mod keeper;
 pub mod maglev;
 pub mod maps;
+pub mod object;
 mod occupant;
 pub mod pins;
 pub mod plan;

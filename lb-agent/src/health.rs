@@ -7,8 +7,6 @@
 //! One task per backend owns its prober; nothing is shared. Aborting a task at any await is safe:
 //! sockets close, and a command's whole process group is killed, by drop alone.
 
-pub mod tracker;
-
 use std::time::Duration;
 
 mod exec;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lb_common::abi::DEFAULT_CONNECTIONS;
 
 use super::{
-    Node, XdpMode,
+    DEFAULT_ADMIN_SOCKET, DEFAULT_PIN_DIR, Node, XdpMode,
     claim::Fact,
     document::{At, Findings, Table, Words},
     error::{Fault, Shown},
@@ -38,9 +38,9 @@ pub(super) fn read<'t>(
         name: name.or(host_name)?.to_owned(),
         interfaces: interfaces?,
         xdp_mode,
-        pin_dir: pin_dir.map_or_else(|| PathBuf::from("/sys/fs/bpf/lb"), |path| path.value),
+        pin_dir: pin_dir.map_or_else(|| PathBuf::from(DEFAULT_PIN_DIR), |path| path.value),
         admin_socket: admin_socket
-            .map_or_else(|| PathBuf::from("/run/lb/admin.sock"), |path| path.value),
+            .map_or_else(|| PathBuf::from(DEFAULT_ADMIN_SOCKET), |path| path.value),
         max_connections: max_connections.map_or(DEFAULT_CONNECTIONS, |number| number.value),
     })
 }

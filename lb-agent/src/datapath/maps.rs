@@ -34,7 +34,7 @@ pub struct Maps {
 pub struct Contents {
     /// The value of `config`.
     pub config: Config,
-    /// Everything in `services`.
+    /// The services in `services`.
     pub services: Vec<(ServiceKey, Service)>,
     /// The used records of `backends`.
     pub backends: Vec<(u16, Backend)>,
@@ -93,6 +93,13 @@ impl Maps {
             MapOp::ClearMaglev { service } => {
                 (map::MAGLEV, self.swap(*service, &EMPTY_TABLE))
             }
+            MapOp::PutVip { vip } => {
+                let known = Service { id: 0, flags: 0, when_no_backend: 0 };
+                (map::SERVICES, self.services.insert(ServiceKey::vip(*vip), known, 0))
+            }
+            MapOp::DeleteVip { vip } => {
+                (map::SERVICES, gone(self.services.remove(&ServiceKey::vip(*vip))))
+            }
             MapOp::PutService { key, service } => {
                 (map::SERVICES, self.services.insert(key, service, 0))
             }
@@ -116,6 +123,7 @@ impl Maps {
         let services = self
             .services
             .iter()
+            .filter(|found| found.as_ref().map_or(true, |(_, service)| service.id != 0))
             .collect::<Result<Vec<_>, _>>()
             .map_err(wrong(map::SERVICES))?;
         let mut backends = Vec::new();

@@ -6,11 +6,12 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{
     backend::{Backend, BackendState, NextHop},
     config::Config,
+    net::Addr,
     service::{Service, ServiceKey},
 };
 
@@ -83,6 +84,16 @@ pub enum MapOp {
         /// Index in `maglev`.
         service: u16,
     },
+    /// Tells the program that an address is a VIP.
+    PutVip {
+        /// The address.
+        vip: Addr,
+    },
+    /// An address is no VIP any more.
+    DeleteVip {
+        /// The address.
+        vip: Addr,
+    },
     /// Writes `services`.
     PutService {
         /// Where clients find it.
@@ -120,7 +131,10 @@ pub fn diff(old: &Desired, new: &Desired) -> Vec<MapOp> {
     if wide != old.config {
         ops.push(MapOp::SetConfig(wide.clone()));
     }
+    let (old_vips, new_vips) = (vips(old), vips(new));
+    ops.extend(new_vips.difference(&old_vips).map(|&vip| MapOp::PutVip { vip }));
     delete_services(old, new, &mut ops);
+    ops.extend(old_vips.difference(&new_vips).map(|&vip| MapOp::DeleteVip { vip }));
     let (first, last): (Vec<_>, Vec<_>) =
         new.backends.iter().partition(|(id, backend)| helps(old.backends.get(id), backend));
     for (&id, backend) in first {
@@ -138,6 +152,11 @@ pub fn diff(old: &Desired, new: &Desired) -> Vec<MapOp> {
         ops.push(MapOp::SetConfig(new.config.clone()));
     }
     ops
+}
+
+/// The addresses that services are found at.
+fn vips(desired: &Desired) -> BTreeSet<Addr> {
+    desired.services.values().map(|entry| entry.key.vip).collect()
 }
 
 /// The new configuration with the old VIPs too: their packets are still ours while the services

@@ -110,7 +110,7 @@ pub(super) fn key(config: &config::Service) -> ServiceKey {
         Protocol::Tcp => proto::TCP,
         Protocol::Udp => proto::UDP,
     };
-    ServiceKey { vip: config.vip.into(), port: Be16::new(config.port), proto, pad: 0 }
+    ServiceKey::new(config.vip.into(), Be16::new(config.port), proto)
 }
 
 fn member(backend: &Backend) -> Member {

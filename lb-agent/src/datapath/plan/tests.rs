@@ -32,7 +32,7 @@ fn backend(id: u16, state: u8) -> Backend {
 fn key(service: u16) -> ServiceKey {
     // Services 1 and 2 share a VIP.
     let vip = Addr::v4([10, 0, 0, (service / 2) as u8]);
-    ServiceKey { vip, port: Be16::new(6442 + service), proto: proto::TCP, pad: 0 }
+    ServiceKey::new(vip, Be16::new(6442 + service), proto::TCP)
 }
 
 fn table(members: &[u16]) -> Table {

@@ -2,3 +2,4 @@
 //! written.
 
 pub mod maglev;
+pub mod plan;

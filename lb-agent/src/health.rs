@@ -1,5 +1,7 @@
 //! Health checks: one probe is one outcome, and outcomes become a state by rise and fall.
 
+pub mod tracker;
+
 use std::time::Duration;
 
 /// Which backend a report is about: names as in the configuration.

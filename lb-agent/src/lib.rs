@@ -2,6 +2,7 @@
 //!
 //! The rooms and their directions are drawn in ARCHITECTURE.md.
 
+pub mod agent;
 pub mod config;
 pub mod datapath;
 pub mod health;

@@ -1,14 +1,14 @@
-//! Whose XDP program sits on an interface.
+//! Whose XDP program may sit on an interface.
 
 use aya::programs::loaded_programs;
 
 /// `BPF_PROG_TYPE_XDP` of `linux/bpf.h`.
 const XDP: u32 = 6;
 
-/// ` (program NAME, id N)` for the XDP programs that the kernel holds and that are not ours, for
-/// an error text; empty when none can be told.
+/// `: NAME (id N) or …`, the XDP programs in the kernel that are not ours, for an error text; empty
+/// when none can be told.
 #[must_use]
-pub fn describe(_interface: &str) -> String {
+pub(super) fn describe() -> String {
     let names: Vec<String> = loaded_programs()
         .filter_map(Result::ok)
         .filter(|p| p.program_type() as u32 == XDP)

@@ -128,6 +128,7 @@ impl World {
         world
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a point to count from; nothing waits")]
     fn adopting(config: &Config, adopted: Adopted) -> Result<Self, Refused> {
         let found = super::adopt(adopted.clone());
         let (state, actions) = State::new(config, adopted, vec![OWN])?;

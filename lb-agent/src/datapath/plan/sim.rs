@@ -1,10 +1,12 @@
 //! The maps as a packet sees them, for replaying writes one by one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lb_common::{
+    abi::MAX_BACKENDS,
     backend::{Backend, BackendState},
     config::{Config, filter_bit},
+    net::Addr,
     service::{Service, ServiceKey},
 };
 
@@ -17,21 +19,38 @@ pub(crate) struct Maps {
     pub(crate) config: Box<Config>,
     pub(crate) backends: HashMap<u16, Backend>,
     pub(crate) services: HashMap<ServiceKey, Service>,
+    pub(crate) vips: BTreeSet<Addr>,
     pub(crate) tables: HashMap<u16, Table>,
+    /// Backends named by each of `tables`.
+    named: HashMap<u16, Vec<u16>>,
 }
 
 impl Maps {
     pub(crate) fn holding(desired: &Desired) -> Self {
-        Self {
+        let mut maps = Self {
             config: desired.config.clone(),
             backends: desired.backends.iter().map(|(&id, &b)| (id, b)).collect(),
             services: desired.services.values().map(|e| (e.key, e.service)).collect(),
-            tables: desired
-                .services
-                .iter()
-                .filter_map(|(&id, e)| Some((id, e.table.clone()?)))
-                .collect(),
+            vips: desired.services.values().map(|e| e.key.vip).collect(),
+            tables: HashMap::new(),
+            named: HashMap::new(),
+        };
+        for (&id, entry) in &desired.services {
+            if let Some(table) = &entry.table {
+                maps.set_table(id, table);
+            }
         }
+        maps
+    }
+
+    fn set_table(&mut self, service: u16, table: &Table) {
+        let mut named = vec![false; MAX_BACKENDS as usize];
+        for &id in &table.slots {
+            named[usize::from(id)] = true;
+        }
+        let ids = (1..).zip(&named[1..]).filter(|(_, named)| **named).map(|(id, _)| id);
+        self.named.insert(service, ids.collect());
+        self.tables.insert(service, table.clone());
     }
 
     /// Applies one write; panics when the write itself breaks the rules of its map.
@@ -53,13 +72,19 @@ impl Maps {
                 assert!(self.services.values().all(|s| s.id != *service));
             }
             MapOp::SetMaglev { service, table } => {
-                self.tables.insert(*service, table.clone());
+                self.set_table(*service, table);
             }
             MapOp::ClearMaglev { service } => {
                 assert!(self.services.values().all(|s| s.id != *service));
                 self.tables.remove(service);
             }
+            MapOp::PutVip { vip } => assert!(self.vips.insert(*vip), "{vip:?} was known"),
+            MapOp::DeleteVip { vip } => {
+                assert!(self.services.keys().all(|key| key.vip != *vip), "{vip:?} is served");
+                assert!(self.vips.remove(vip), "{vip:?} was not known");
+            }
             MapOp::PutService { key, service } => {
+                assert!(self.vips.contains(&key.vip), "{key:?} has no VIP");
                 self.services.insert(*key, *service);
             }
             MapOp::DeleteService { key } => {
@@ -87,7 +112,7 @@ impl Maps {
             };
             let unresolved =
                 |d: &Desired, id| d.backends.get(id).is_none_or(|b| way(b).ifindex == 0);
-            for id in &table.slots.iter().copied().filter(|&id| id != 0).collect::<BTreeSet<_>>() {
+            for id in &self.named[&service.id] {
                 let Some(backend) = self.backends.get(id) else {
                     panic!("service {} names backend {id}, which is unused", service.id);
                 };
@@ -100,11 +125,15 @@ impl Maps {
     }
 
     pub(crate) fn assert_holds(&self, desired: &Desired) {
-        let other = Self::holding(desired);
-        assert_eq!(self.config, other.config);
-        assert_eq!(self.backends, other.backends);
-        assert_eq!(self.services, other.services);
-        assert_eq!(self.tables, other.tables);
+        assert_eq!(self.config, desired.config);
+        let backends: BTreeMap<_, _> = self.backends.iter().map(|(&id, &b)| (id, b)).collect();
+        assert_eq!(backends, desired.backends);
+        assert_eq!(self.services.len(), desired.services.len());
+        assert_eq!(self.tables.len(), desired.services.len());
+        for (id, entry) in &desired.services {
+            assert_eq!(self.services.get(&entry.key), Some(&entry.service));
+            assert_eq!(self.tables.get(id), entry.table.as_ref());
+        }
     }
 }
 

@@ -65,6 +65,8 @@ fn words(old: &Desired, new: &Desired) -> String {
         MapOp::ResetServiceStats { service } => format!("s{service}:stats"),
         MapOp::SetMaglev { service, .. } => format!("s{service}:table"),
         MapOp::ClearMaglev { service } => format!("s{service}:notable"),
+        MapOp::PutVip { .. } => "vip".to_owned(),
+        MapOp::DeleteVip { .. } => "novip".to_owned(),
         MapOp::PutService { service, .. } => format!("s{}:put", service.id),
         MapOp::DeleteService { .. } => "delete".to_owned(),
     };
@@ -75,8 +77,8 @@ fn words(old: &Desired, new: &Desired) -> String {
 fn a_service_appears_last_and_disappears_first() {
     let none = Desired::empty();
     let one = desired(&[(1, backend(1, FORWARD))], &[(1, &[1])]);
-    assert_eq!(words(&none, &one), "config 1:stats 1:state1hop0 s1:stats s1:table s1:put");
-    assert_eq!(words(&one, &none), "delete s1:notable 1:clear config");
+    assert_eq!(words(&none, &one), "config vip 1:stats 1:state1hop0 s1:stats s1:table s1:put");
+    assert_eq!(words(&one, &none), "delete novip s1:notable 1:clear config");
     assert_eq!(words(&one, &one), "");
 }
 

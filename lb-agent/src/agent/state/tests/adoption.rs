@@ -5,15 +5,15 @@ use lb_common::service::{NoBackend, service_flags};
 use super::*;
 use crate::{agent::status::Standing, datapath::plan::MapOp};
 
-fn ops(actions: &[Action]) -> Vec<&MapOp> {
-    let ops = |a: &'_ Action| if let Action::Map(ops) = a { Some(ops.len()) } else { None };
-    assert!(actions.iter().filter_map(ops).count() <= 1);
-    actions
-        .iter()
-        .find_map(|a| if let Action::Map(ops) = a { Some(ops) } else { None })
-        .into_iter()
-        .flatten()
-        .collect()
+/// The writes of one event.
+fn ops(actions: &[Action]) -> &[MapOp] {
+    let mut lists = actions.iter().filter_map(|a| match a {
+        Action::Map(ops) => Some(&ops[..]),
+        _ => None,
+    });
+    let ops = lists.next().unwrap_or_default();
+    assert!(lists.next().is_none(), "two lists of writes");
+    ops
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn a_restart_disturbs_nothing() {
     }
     let after = World::adopting(&three(), before.found()).unwrap();
     // Only the table, which cannot be compared, is written: the same one.
-    let [MapOp::SetMaglev { service: 1, table }] = ops(&after.actions)[..] else {
+    let [MapOp::SetMaglev { service: 1, table }] = ops(&after.actions) else {
         panic!("{:?}", after.actions);
     };
     assert_eq!(table, &before.maps.tables[&1]);
@@ -66,7 +66,7 @@ fn another_configuration_meets_the_old_ids() {
     assert_eq!(after.table("renamed"), "z");
     after.flows(&[]);
     after.flows(&[]);
-    assert_eq!(after.state.snapshot(after.now).retired, []);
+    assert_eq!(after.state.snapshot(after.now).retired, [0_u16; 0]);
 }
 
 #[test]
@@ -123,6 +123,16 @@ fn too_many_retired_backends_refuse_the_start() {
         }
         other => panic!("{:?}", other.map(|w| w.actions)),
     }
+}
+
+#[test]
+fn a_service_without_backends_leaves_nothing_behind() {
+    let mut found = World::new(&three()).found();
+    found.backends.clear();
+    let new = config(&[service("new", 7, &[backend("n", 7)])]);
+    let world = World::adopting(&new, found).unwrap();
+    let bits: u32 = world.maps.config.vip_filter.iter().map(|word| word.count_ones()).sum();
+    assert_eq!((bits, world.state.keys.len()), (1, 1));
 }
 
 #[test]

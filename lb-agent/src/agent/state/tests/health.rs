@@ -131,7 +131,7 @@ fn try_all_keeps_the_dead_until_one_lives() {
     world.down("api/b");
     assert_eq!(world.table("api"), "a b");
     assert_eq!((world.record("api/a").state, world.record("api/b").state), (FORWARD, FORWARD));
-    assert_eq!(world.resets(), []);
+    assert_eq!(world.resets(), [0_u16; 0]);
     world.up("api/b");
     assert_eq!((world.table("api").as_str(), world.resets()), ("b", vec![id]));
 }

@@ -66,7 +66,7 @@ fn a_changed_check_is_restarted_and_health_is_kept() {
     assert_eq!(standing(&world, "api/a"), Standing::Up);
     assert_eq!(standing(&world, "api/b"), Standing::Down);
     assert_eq!(standing(&world, "api/c"), Standing::Unknown);
-    assert_eq!(world.resets(), []);
+    assert_eq!(world.resets(), [0_u16; 0]);
     world.probe("api/b", true);
     assert_eq!(world.table("api"), "a b");
 }

@@ -40,8 +40,6 @@ mod tests;
 const REQUESTS_PER_CONNECTION: u32 = 8;
 /// Of the body, in bytes, that is searched, and at most read for the sake of the connection.
 const BODY_LIMIT: usize = 64 * 1024;
-/// hyper's buffer for the answer's head, in bytes: an endless header fails the check.
-const HEAD_LIMIT: usize = 64 * 1024;
 /// A rest of the body that takes longer costs a new connection next time, not time now.
 const REST_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -224,8 +222,7 @@ struct Connection {
 
 impl Connection {
     async fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> hyper::Result<Self> {
-        let (sender, connection) =
-            http1::Builder::new().max_buf_size(HEAD_LIMIT).handshake(TokioIo::new(io)).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(io)).await?;
         let driver = Driver { connection: Some(Box::pin(connection)) };
         Ok(Self { sender, driver, requests: 0, rest: None })
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::{ServerConfig, SupportedProtocolVersion, server::WebPkiClientVerifier};
+use rustls::{HandshakeKind, ServerConfig, SupportedProtocolVersion, server::WebPkiClientVerifier};
 use rustls_pki_types::PrivateKeyDer;
 use tempfile::TempDir;
 use tokio::{
@@ -64,6 +64,8 @@ pub(super) enum Reply {
 struct Seen {
     accepted: AtomicUsize,
     open: AtomicUsize,
+    /// Of those accepted, how many skipped the certificate.
+    resumed: AtomicUsize,
     requests: Mutex<Vec<String>>,
     close: Notify,
 }
@@ -87,6 +89,10 @@ impl Server {
 
     pub(super) fn accepted(&self) -> usize {
         self.seen.accepted.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn resumed(&self) -> usize {
+        self.seen.resumed.load(Ordering::SeqCst)
     }
 
     pub(super) fn requests(&self) -> Vec<String> {
@@ -127,6 +133,9 @@ async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, reply: Reply, seen
         None => serve(tcp, reply, seen).await,
         Some(tls) => {
             if let Ok(stream) = tls.accept(tcp).await {
+                if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                    seen.resumed.fetch_add(1, Ordering::SeqCst);
+                }
                 serve(stream, reply, seen).await;
             }
         }

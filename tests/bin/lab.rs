@@ -1,12 +1,16 @@
 //! `lb-lab`: a lab left standing to play in. `cargo xtask lab` calls it.
-#![expect(clippy::print_stdout, reason = "what a command line tool is asked for goes to stdout")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool answers on stdout and complains on stderr"
+)]
 
 use std::{
     fs,
     net::SocketAddr,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -56,13 +60,18 @@ enum Verb {
     Down,
 }
 
-fn main() -> Result<()> {
-    match Args::parse().verb {
+fn main() -> ExitCode {
+    let done = match Args::parse().verb {
         Verb::Up { backends, router, agent } => up(backends, router, &agent),
         Verb::Exec { host, command } => exec(&host, &command),
         Verb::Status => status(),
         Verb::Down => down(),
+    };
+    if let Err(error) = done {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 fn up(backends: u8, router: bool, agent: &Path) -> Result<()> {

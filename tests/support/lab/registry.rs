@@ -69,7 +69,9 @@ pub(super) fn claim(wanted: Option<&str>) -> Result<String> {
     locked(|| {
         collect_abandoned()?;
         let id = match wanted {
-            Some(id) if taken(id) => bail!("lab `{id}` is up already\nhint: `lb-lab down`"),
+            Some(id) if taken(id) => {
+                bail!("lab `{id}` is up already\nhint: `cargo xtask lab down` removes it")
+            }
             Some(id) => id.to_owned(),
             None => lowest_free(),
         };

@@ -239,9 +239,16 @@ fn backend_last(bench: &Bench, n: u32) -> [u8; 4] {
     counted(&bench.backend, backend(bench, n))
 }
 
+/// Each of a backend's ports once, scattered as a hash would: new flows' probes go in equal steps
+/// and would meet a regular pattern too often. Flow zero has the first.
 #[inline(always)]
 fn nat_port(bench: &Bench, n: u32) -> Be16 {
-    Be16::new(NAT_PORT_FIRST + ((n >> (bench.backend_bits & 31)) as u16 & (NAT_PORTS - 1)))
+    let mask = u32::from(NAT_PORTS) - 1;
+    let mut port = (n >> (bench.backend_bits & 31)).wrapping_mul(0x2c1b) & mask;
+    port ^= port >> 7;
+    port = port.wrapping_mul(0x1a75) & mask;
+    port ^= port >> 7;
+    Be16::new(NAT_PORT_FIRST + port as u16)
 }
 
 #[inline(always)]

@@ -15,7 +15,7 @@ use lb_common::{
     bench::{Bench, STAMPS, TEMPLATE_WORDS, name, target},
     config::{Config, filter_bit},
     counter::Counter,
-    flow::FlowKey,
+    flow::{Flow, FlowKey},
     maglev::{MaglevTable, SLOTS},
     net::{Addr, Be16, MacAddr, proto},
     reason::Reason,
@@ -211,9 +211,17 @@ impl Bed {
         Ok(Outcome { action, frame: out, chunks, state })
     }
 
-    /// Takes these many flows' entries out of the half-open ones; how many entries there were.
-    pub(crate) fn forget(&mut self, first: u32, flows: u32) -> anyhow::Result<u32> {
-        self.run_filler(name::FORGET, Walk::onwards(first), flows)
+    /// Empties `embryo`; how many entries these many flows had, and how many others there were:
+    /// of flows whose forward entry alone was evicted.
+    pub(crate) fn forget(&mut self, first: u32, flows: u32) -> anyhow::Result<(u32, u32)> {
+        let done = self.run_filler(name::FORGET, Walk::onwards(first), flows)?;
+        let map = self.lb.map_mut(map::EMBRYO).context("no map `embryo`")?;
+        let mut embryo = HashMap::<_, FlowKey, Flow>::try_from(map)?;
+        let others = embryo.keys().collect::<Result<Vec<_>, _>>()?;
+        for key in &others {
+            embryo.remove(key)?;
+        }
+        Ok((done, others.len() as u32))
     }
 
     /// Packets that met each verdict so far, by number of the reason.

@@ -60,7 +60,7 @@ fn run(mut args: Args) -> anyhow::Result<()> {
     let objects = Objects { lb: object("LB_EBPF_OBJECT")?, wrapper: object("LB_BENCH_OBJECT")? };
     let cpu = host::pin(args.cpu)?;
     let bpffs = host::BpfFs::mount()?;
-    let cells = rounds::measure(&objects, bpffs.path(), &args.flows, args.rounds)?;
+    let cells = rounds::measure(&objects, bpffs.path(), &args.flows, args.rounds, args.quick)?;
     let report = Report { host: host::describe(cpu), rounds: args.rounds, cells };
     let mut stdout = std::io::stdout().lock();
     if args.json {

@@ -91,8 +91,8 @@ impl Ground {
         let before = self.bed.counters()?;
         let out = self.bed.send(scenario.target(), &frame, walk, pace)?;
         let after = self.bed.counters()?;
-        scenario.verify_action(&out)?;
         verify_counters(scenario, pace, &before, &after)?;
+        scenario.verify_action(&out)?;
         if scenario.makes_flows() {
             self.new = out.state.flow;
             let left = self.bed.forget(walk.first, pace.packets())?;

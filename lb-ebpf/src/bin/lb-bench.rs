@@ -6,6 +6,7 @@
 //! all its work, the time stamps included, at the next iteration's beginning.
 #![no_std]
 #![no_main]
+#![expect(missing_docs, unreachable_pub, reason = "the `xdp` macro writes the entry points anew")]
 
 use aya_ebpf::{
     bindings::{BPF_NOEXIST, xdp_action},
@@ -66,7 +67,6 @@ struct Start([u64; TEMPLATE_WORDS]);
 unsafe impl Header for Start {}
 
 /// Restores the frame of the next flow and hands it to the program under test.
-#[expect(missing_docs, unreachable_pub, reason = "the macro's own item")]
 #[xdp]
 pub fn bench_run(ctx: XdpContext) -> u32 {
     let Some(bench) = bench() else { return xdp_action::XDP_ABORTED };
@@ -79,14 +79,12 @@ pub fn bench_run(ctx: XdpContext) -> u32 {
 }
 
 /// Nothing: what the loop, the wrapper and the tail call cost.
-#[expect(missing_docs, unreachable_pub, reason = "the macro's own item")]
 #[xdp]
 pub fn bench_empty(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_TX
 }
 
 /// One look-up, by the packet's own key in the balancer's own table.
-#[expect(missing_docs, unreachable_pub, reason = "the macro's own item")]
 #[xdp]
 pub fn bench_lookup(ctx: XdpContext) -> u32 {
     let Some(key) = key_of(cursor(&ctx)) else { return xdp_action::XDP_ABORTED };
@@ -100,7 +98,6 @@ pub fn bench_lookup(ctx: XdpContext) -> u32 {
 }
 
 /// Makes the next flow an established one.
-#[expect(missing_docs, unreachable_pub, reason = "the macro's own item")]
 #[xdp]
 pub fn bench_fill(_ctx: XdpContext) -> u32 {
     let (Some(bench), Some(s)) = (bench(), scratch()) else { return xdp_action::XDP_ABORTED };
@@ -114,7 +111,6 @@ pub fn bench_fill(_ctx: XdpContext) -> u32 {
 }
 
 /// Removes the next flow from the half-open ones.
-#[expect(missing_docs, unreachable_pub, reason = "the macro's own item")]
 #[xdp]
 pub fn bench_forget(_ctx: XdpContext) -> u32 {
     let (Some(bench), Some(s)) = (bench(), scratch()) else { return xdp_action::XDP_ABORTED };

@@ -155,35 +155,7 @@ impl Scenario {
         let walk = Walk { first, step: 1, end: u32::MAX };
         let out = bed.send(self.target(), &sent, walk, Pace::ONCE)?;
         self.verify_action(&out)?;
-        let expected: Vec<Frame> = match self {
-            Self::Empty | Self::Lookup | Self::NotForUs => vec![sent],
-            Self::Forward => vec![to_backend(&sent, bed, 0, NAT_PORT)],
-            Self::Reverse => vec![Frame {
-                eth_src: OWN_MAC,
-                eth_dst: CLIENT_MAC,
-                src: bed.family.vip(),
-                dst: bed.family.client(),
-                sport: PORT,
-                dport: CLIENT_PORT,
-                ttl: 63,
-                ..sent
-            }],
-            Self::Refused => vec![Frame {
-                eth_src: OWN_MAC,
-                eth_dst: CLIENT_MAC,
-                src: sent.dst,
-                dst: sent.src,
-                sport: sent.dport,
-                dport: sent.sport,
-                seq: 0,
-                ack: sent.seq + 1 + sent.payload as u32,
-                flags: flags::RST | flags::ACK,
-                window: 0,
-                payload: 0,
-                ..sent
-            }],
-            Self::NewRoom | Self::NewFull => new_flows(&sent, bed),
-        };
+        let expected = self.expected(&sent, bed);
         if self.makes_flows() {
             let (made, others) = bed.forget(FIRST_NEW, 1)?;
             ensure!(
@@ -199,6 +171,39 @@ impl Scenario {
             expected.first().map(Frame::bytes).context("nothing is expected")?
         );
         Ok(())
+    }
+
+    /// What may come out for `sent`, the frame that [`Self::verify`] sends.
+    fn expected(self, sent: &Frame, bed: &Bed) -> Vec<Frame> {
+        match self {
+            Self::Empty | Self::Lookup | Self::NotForUs => vec![*sent],
+            Self::Forward => vec![to_backend(sent, bed, 0, NAT_PORT)],
+            Self::Reverse => vec![Frame {
+                eth_src: OWN_MAC,
+                eth_dst: CLIENT_MAC,
+                src: bed.family.vip(),
+                dst: bed.family.client(),
+                sport: PORT,
+                dport: CLIENT_PORT,
+                ttl: 63,
+                ..*sent
+            }],
+            Self::Refused => vec![Frame {
+                eth_src: OWN_MAC,
+                eth_dst: CLIENT_MAC,
+                src: sent.dst,
+                dst: sent.src,
+                sport: sent.dport,
+                dport: sent.sport,
+                seq: 0,
+                ack: sent.seq + 1 + sent.payload as u32,
+                flags: flags::RST | flags::ACK,
+                window: 0,
+                payload: 0,
+                ..*sent
+            }],
+            Self::NewRoom | Self::NewFull => new_flows(sent, bed),
+        }
     }
 
     /// Whether a run's last packet met the right verdict, and the look-up floor found its flows.

@@ -11,6 +11,7 @@ mod layout;
 
 pub mod abi;
 pub mod backend;
+pub mod bench;
 pub mod config;
 pub mod counter;
 pub mod flow;

@@ -117,7 +117,7 @@ fn the_old_vip_passes_the_filter_until_its_service_is_gone() {
     let new = desired(&[(1, backend(1, FORWARD)), (3, backend(3, FORWARD))], &[(3, &[3])]);
     assert_eq!(
         words(&old, &new),
-        "config delete 3:stats 3:state1hop0 s3:stats s3:table s3:put s1:notable config"
+        "config vip delete novip 3:stats 3:state1hop0 s3:stats s3:table s3:put s1:notable config"
     );
 }
 
@@ -191,6 +191,7 @@ proptest! {
             let same = maps.config == before.config
                 && maps.backends == before.backends
                 && maps.services == before.services
+                && maps.vips == before.vips
                 && maps.tables == before.tables;
             prop_assert_eq!(same, counters, "{:?}", op);
         }

@@ -1,0 +1,272 @@
+//! Who may know whom. The rule first, its reason beside it.
+
+/// A library that only some files may name.
+#[derive(Debug)]
+pub(super) struct Home {
+    /// The crate.
+    pub(super) library: &'static str,
+    /// Sources to which the rule applies.
+    pub(super) within: &'static str,
+    /// Where the library may be named; `dir/**` = everything below.
+    pub(super) files: &'static [&'static str],
+    /// For whoever breaks it.
+    pub(super) why: &'static str,
+}
+
+/// Files with rules of their own. A file belongs to the first room that names it.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// `dir/**` = everything below.
+    pub(super) files: &'static [&'static str],
+    /// Lists of paths that the files must not name.
+    pub(super) never: &'static [&'static [&'static str]],
+    /// Paths that they may name all the same; of two rules the longer path decides.
+    pub(super) except: &'static [&'static str],
+    /// For whoever breaks it.
+    pub(super) why: &'static str,
+}
+
+const AGENT: &str = "lb-agent/src/";
+
+/// One library, one room.
+pub(super) const HOMES: &[Home] = &[
+    Home {
+        library: "aya",
+        within: AGENT,
+        files: &[
+            "lb-agent/src/datapath/age.rs",
+            "lb-agent/src/datapath/age/**",
+            "lb-agent/src/datapath/bpf.rs",
+            "lb-agent/src/datapath/bpf/**",
+            "lb-agent/src/datapath/flows.rs",
+            "lb-agent/src/datapath/flows/**",
+            "lb-agent/src/datapath/maps.rs",
+            "lb-agent/src/datapath/maps/**",
+            "lb-agent/src/datapath/program.rs",
+            "lb-agent/src/datapath/program/**",
+            "lb-agent/src/datapath/stats.rs",
+            "lb-agent/src/datapath/stats/**",
+        ],
+        why: "maps and programs are touched in `datapath` alone, so that a change of aya is one room's",
+    },
+    Home {
+        library: "aya",
+        within: "lb-common/src/",
+        files: &["lb-common/src/layout.rs", "lb-common/src/net.rs"],
+        why: "`aya::Pod` is granted where the layout is proven",
+    },
+    Home {
+        library: "rtnetlink",
+        within: AGENT,
+        files: &["lb-agent/src/netlink.rs", "lb-agent/src/netlink/**"],
+        why: "links, routes and neighbours are asked for in `netlink` alone",
+    },
+    Home {
+        library: "clap",
+        within: AGENT,
+        files: &["lb-agent/src/cli.rs", "lb-agent/src/cli/**"],
+        why: "the command line ends in `cli`",
+    },
+    Home {
+        library: "toml",
+        within: AGENT,
+        files: &["lb-agent/src/config/file.rs", "lb-agent/src/config/file/**"],
+        why: "the file format ends in `config/file`; everybody else sees a validated `Config`",
+    },
+    Home {
+        library: "serde",
+        within: AGENT,
+        files: FORMATS,
+        why: "formats are read and written at the borders: the file, and the JSON for programs",
+    },
+    Home {
+        library: "serde_json",
+        within: AGENT,
+        files: FORMATS,
+        why: "formats are read and written at the borders: the file, and the JSON for programs",
+    },
+    Home {
+        library: "anyhow",
+        within: AGENT,
+        files: &[
+            "lb-agent/src/agent.rs",
+            "lb-agent/src/cli.rs",
+            "lb-agent/src/cli/**",
+            "lb-agent/src/main.rs",
+        ],
+        why: "a room says in a typed error what failed; only the shell above them may not care",
+    },
+];
+
+const FORMATS: &[&str] = &[
+    "lb-agent/src/config/file.rs",
+    "lb-agent/src/config/file/**",
+    "lb-agent/src/control.rs",
+    "lb-agent/src/control/**",
+    "lb-agent/src/status.rs",
+    "lb-agent/src/status/**",
+];
+
+/// What no pure room may name: it takes `now` and values, and returns values.
+const IMPURE: &[&str] = &[
+    "crate",
+    "aya",
+    "aya_log",
+    "hyper",
+    "hyper_util",
+    "libc",
+    "nix",
+    "rtnetlink",
+    "rustls",
+    "sd_notify",
+    "tokio",
+    "tokio_rustls",
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::ToSocketAddrs",
+    "std::net::UdpSocket",
+    "std::os",
+    "std::process",
+    "std::thread",
+    "std::time::Instant::now",
+    "std::time::SystemTime::now",
+    "Instant::now",
+    "SystemTime::now",
+];
+
+/// The half of `datapath` that touches the kernel.
+const DATAPATH_IO: &[&str] = &[
+    "crate::datapath::age",
+    "crate::datapath::bpf",
+    "crate::datapath::flows",
+    "crate::datapath::maps",
+    "crate::datapath::program",
+    "crate::datapath::stats",
+];
+
+const PURE: &str =
+    "a pure room knows neither IO nor clocks nor other rooms, and is tested without them";
+
+/// From the most special to the most general.
+pub(super) const ROOMS: &[Room] = &[
+    Room {
+        files: &[
+            "lb-agent/src/agent/event.rs",
+            "lb-agent/src/agent/state.rs",
+            "lb-agent/src/agent/state/**",
+        ],
+        never: &[IMPURE, DATAPATH_IO, &["crate::cli", "crate::config::file"]],
+        // Events carry the rooms' own types.
+        except: &["crate"],
+        why: "the state composes the pure rooms; it says what is to be done and does nothing",
+    },
+    Room {
+        files: &[
+            "lb-agent/src/config/file.rs",
+            "lb-agent/src/config/file/**",
+            "lb-agent/src/config/facts.rs",
+            "lb-agent/src/config/facts/**",
+        ],
+        never: &[&["crate", "aya", "rtnetlink", "tokio"]],
+        except: &["crate::config"],
+        why: "reading a configuration needs files and names, but no other room",
+    },
+    Room {
+        files: &["lb-agent/src/config.rs", "lb-agent/src/config/**"],
+        never: &[IMPURE, &["crate::config::facts", "crate::config::file"]],
+        except: &["crate::config"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/health/tracker.rs", "lb-agent/src/health/tracker/**"],
+        never: &[IMPURE, &["crate::health::probe"]],
+        except: &["crate::config", "crate::health"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/datapath/maglev.rs", "lb-agent/src/datapath/maglev/**"],
+        never: &[IMPURE],
+        except: &["crate::datapath::maglev"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/datapath/plan.rs", "lb-agent/src/datapath/plan/**"],
+        never: &[IMPURE],
+        except: &["crate::config", "crate::datapath::maglev", "crate::datapath::plan"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/frame.rs", "lb-agent/src/frame/**"],
+        never: &[IMPURE],
+        except: &["crate::frame"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/health.rs", "lb-agent/src/health/**"],
+        never: &[&["crate", "aya", "rtnetlink"]],
+        except: &["crate::config", "crate::health"],
+        why: "a probe reports in its own words; the loop translates",
+    },
+    Room {
+        files: &["lb-agent/src/netlink.rs", "lb-agent/src/netlink/**"],
+        never: &[&["crate", "aya"]],
+        except: &["crate::config", "crate::netlink", "crate::frame"],
+        why: "the kernel's facts are reported in the room's own words; the loop translates",
+    },
+    Room {
+        files: &["lb-agent/src/datapath.rs", "lb-agent/src/datapath/**"],
+        never: &[&["crate", "rtnetlink"]],
+        except: &["crate::config", "crate::datapath", "crate::frame"],
+        why: "the data plane is told what to write; it asks nobody",
+    },
+    Room {
+        files: &["lb-agent/src/agent.rs", "lb-agent/src/agent/**"],
+        never: &[&["crate::cli"]],
+        except: &[],
+        why: "the loop does not know who started it",
+    },
+    Room {
+        files: &["lb-agent/src/**"],
+        never: &[&["lb_ebpf", "lb_tests", "xtask"]],
+        except: &[],
+        why: "the agent shares `lb-common` with the program, and nothing else",
+    },
+    Room {
+        files: &["lb-common/src/**"],
+        never: &[&["std", "lb_agent", "lb_ebpf", "lb_tests", "xtask"]],
+        except: &[],
+        why: "both sides of the kernel border build on it, one of them without `std`",
+    },
+    Room {
+        files: &[
+            "lb-ebpf/src/main.rs",
+            "lb-ebpf/src/main/**",
+            "lb-ebpf/src/maps.rs",
+            "lb-ebpf/src/bin/**",
+        ],
+        never: &[&["std", "aya", "lb_agent", "lb_tests", "xtask"]],
+        except: &[],
+        why: "a program in the kernel knows its library, `lb-common` and aya-ebpf",
+    },
+    Room {
+        files: &["lb-ebpf/src/**"],
+        never: &[&["std", "aya", "aya_ebpf", "aya_log_ebpf", "lb_agent", "lb_tests", "xtask"]],
+        except: &[],
+        why: "the library is free of maps and contexts, so that the host can test it",
+    },
+    Room {
+        files: &["tests/**"],
+        never: &[&["xtask"]],
+        except: &[],
+        why: "tests run without the tool that starts them",
+    },
+    Room {
+        files: &["xtask/src/**"],
+        never: &[&["lb_agent", "lb_common", "lb_ebpf", "lb_tests"]],
+        except: &[],
+        why: "xtask must build on a machine where the rest does not build yet",
+    },
+];

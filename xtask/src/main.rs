@@ -17,7 +17,7 @@ mod setup;
 mod test;
 mod workspace;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -63,8 +63,17 @@ enum Verb {
     Ci,
 }
 
-fn main() -> anyhow::Result<()> {
-    let verb = Cli::parse().verb;
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            process::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     match verb {
         Verb::Setup => setup::run(&workspace),

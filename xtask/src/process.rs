@@ -16,6 +16,14 @@ pub(crate) fn say(line: impl AsRef<str>) {
     }
 }
 
+/// Why we end, on stderr, cause by cause.
+pub(crate) fn complain(error: &anyhow::Error) {
+    #[expect(clippy::print_stderr, reason = "the one place where xtask tells of its failure")]
+    {
+        eprintln!("error: {error:#}");
+    }
+}
+
 /// Runs to the end with our own stdin, stdout and stderr.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let status =

@@ -1,7 +1,7 @@
 //! `cargo xtask layers`: every room imports only what it may.
 //!
 //! The rules are in [`table`]; [`scan`] reads the paths that a source file names. Tests beside the
-//! code (`x/tests.rs`, `#[cfg(test)]`) are free.
+//! code (`x/tests.rs`, `x/tests/`, `#[cfg(test)]`) are free.
 
 mod scan;
 mod table;
@@ -54,7 +54,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        if path.is_dir() {
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "tests") {
             collect(&path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "rs")
             && path.file_name().is_some_and(|name| name != "tests.rs")

@@ -38,12 +38,15 @@ fn a_pure_room_names_no_io_no_clock_and_no_other_room() {
 }
 
 #[test]
-fn the_file_half_of_a_room_may_do_what_the_pure_half_may_not() {
-    let text = "use serde::Deserialize;\nuse std::fs;";
-    assert_eq!(lines("lb-agent/src/config/file.rs", text), [""; 0]);
-    assert_eq!(lines("lb-agent/src/config/duration.rs", text), ["serde::Deserialize", "std::fs"]);
-    assert_eq!(lines("lb-agent/src/config.rs", "pub mod file; use file::x;"), [""; 0]);
-    assert_eq!(lines("lb-agent/src/config.rs", "use self::file::x;"), ["crate::config::file::x"]);
+fn the_half_of_a_room_that_looks_outside_may_do_what_the_pure_half_may_not() {
+    let text = "use std::fs; use nix::unistd::User; use std::io; use super::error::Fault;";
+    assert_eq!(lines("lb-agent/src/config/machine.rs", text), [""; 0]);
+    assert_eq!(lines("lb-agent/src/config/claim.rs", text), ["std::fs", "nix::unistd::User"]);
+    let machine = ["crate::config::machine::verify"];
+    assert_eq!(lines("lb-agent/src/config/text.rs", "use super::machine::verify;"), machine);
+    assert_eq!(lines("lb-agent/src/config/file.rs", "use super::machine::verify;"), [""; 0]);
+    assert_eq!(lines("lb-agent/src/config/text.rs", "use toml::Table;"), [""; 0]);
+    assert_eq!(lines("lb-agent/src/config/node.rs", "use toml::Table;"), ["toml::Table"]);
 }
 
 #[test]

@@ -15,6 +15,17 @@ pub(crate) const PACKAGE: &str = "lb-ebpf";
 
 const TARGET: &str = "bpfel-unknown-none";
 
+const FLAGS: [&str; 4] = [
+    // Debug information, for the linker to derive the BTF of maps and programs from it.
+    "-Cdebuginfo=2",
+    "-Clink-arg=--btf",
+    // Known to every kernel from 5.1 on: 32-bit registers and jumps.
+    "-Ctarget-cpu=v3",
+    // The kernel allows XDP such loads where the machine does. Taken byte by byte, a packet's
+    // fields cost the instructions, and the stack, that the verifier then finds too large.
+    "-Ctarget-feature=+allows-misaligned-mem-access",
+];
+
 /// Builds; cargo knows what is up to date.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     build(workspace).map(drop)
@@ -35,9 +46,8 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Build> {
 
 /// A cargo command on the kernel side of the package, with the toolchain that setup chose.
 pub(crate) fn cargo(workspace: &Workspace, tools: &Tools, verb: &str) -> Command {
-    // Debug information, so that the linker can derive the BTF of maps and programs from it.
-    let mut flags = ["-Cdebuginfo=2", "-Clink-arg=--btf", "-Clinker="].map(str::to_owned);
-    flags[2].push_str(&tools.linker.to_string_lossy());
+    let mut flags = FLAGS.map(str::to_owned).to_vec();
+    flags.push(format!("-Clinker={}", tools.linker.display()));
 
     let mut command = workspace.cargo(verb);
     inherit_nothing_of_the_host_build(&mut command);

@@ -3,8 +3,9 @@
 /// Oldest Rust that builds the workspace, `rust-version` in its `Cargo.toml`.
 pub(super) const OLDEST_RUST: Version = Version { major: 1, minor: 90 };
 
-/// LLVM releases for which bpf-linker 0.13 has a feature `llvm-NN`.
-const LINKER_LLVMS: [u32; 3] = [21, 22, 23];
+/// LLVM releases for which bpf-linker 0.13 has a feature `llvm-NN`, from the one on that can be
+/// told that BPF takes misaligned loads: without, the program outgrows the kernel's stack.
+const LINKER_LLVMS: [u32; 2] = [22, 23];
 
 /// Debian's matching set: compiler, cargo, and the source of `core`.
 pub(super) const DEBIAN_RUST: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
@@ -100,7 +101,9 @@ pub(super) enum Plan {
 pub(super) fn choose(situation: &Situation) -> Plan {
     let fitting = || {
         let all = situation.toolchains.iter().enumerate();
-        all.filter(|(_, candidate)| candidate.compiler.release >= OLDEST_RUST)
+        all.filter(|(_, candidate)| {
+            candidate.compiler.release >= OLDEST_RUST && candidate.compiler.llvm >= LINKER_LLVMS[0]
+        })
     };
     let can_have_linker = |candidate: &Candidate| {
         let llvm = candidate.compiler.llvm;
@@ -141,7 +144,7 @@ fn stuck(situation: &Situation) -> String {
     let seen = if seen.is_empty() { "no Rust at all".to_owned() } else { seen.join(", ") };
     format!(
         "found no way to build for BPF: it takes a Rust toolchain with its rust-src and a bpf-linker 0.13 \
-         for the same LLVM (21, 22 or 23); this machine has {seen}, apt has LLVM {:?}\n\
+         for the same LLVM (22 or 23); this machine has {seen}, apt has LLVM {:?}\n\
          hint: `rustup toolchain install nightly --component rust-src`, put a bpf-linker 0.13 built for \
          its LLVM into PATH, and run `cargo xtask setup` again",
         situation.llvms

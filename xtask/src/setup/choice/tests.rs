@@ -95,9 +95,16 @@ fn a_linker_that_was_built_and_does_not_link_is_not_built_again() {
 
 #[test]
 fn an_llvm_that_the_linker_does_not_know_is_no_way() {
-    let mut ancient = Candidate { has_source: true, ..bare() };
-    ancient.compiler.llvm = 19;
-    let mut situation = situation(&[ancient]);
-    situation.llvms = vec![19];
+    let mut newest = Candidate { has_source: true, ..bare() };
+    newest.compiler.llvm = 24;
+    let mut situation = situation(&[newest]);
+    situation.llvms = vec![24];
     assert!(matches!(choose(&situation), Plan::Stuck(_)));
+}
+
+#[test]
+fn an_llvm_that_knows_no_misaligned_loads_is_no_way_even_with_a_linker() {
+    let mut older = Candidate { has_source: true, links: true, ..bare() };
+    older.compiler.llvm = 21;
+    assert!(matches!(choose(&situation(&[older])), Plan::Stuck(_)));
 }

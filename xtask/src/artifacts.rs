@@ -100,8 +100,12 @@ impl Build {
             .with_context(|| format!("failed to read cargo's message {line}"))?;
         match message.reason.as_str() {
             "compiler-message" => Ok(message.message.and_then(|diagnostic| {
-                // Without a place it is the closing count, "3 warnings emitted".
-                if diagnostic.level == "warning" && !diagnostic.spans.is_empty() {
+                if diagnostic.level == "warning" {
+                    // Without a place in the source it is the closing count, "3 warnings
+                    // emitted", or a remark on a flag that was chosen with care.
+                    if diagnostic.spans.is_empty() {
+                        return None;
+                    }
                     self.warnings += 1;
                 }
                 diagnostic.rendered

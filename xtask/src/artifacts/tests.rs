@@ -30,6 +30,7 @@ fn warnings_are_counted_without_the_closing_count() {
     assert_eq!(read(&[WARNING, CLOSING]).warnings, 1);
     let shown = Build::default().take(WARNING).unwrap();
     assert_eq!(shown.as_deref(), Some("warning: unused\n"));
+    assert_eq!(Build::default().take(CLOSING).unwrap(), None);
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! `cargo xtask bench`: hands over to the program `lb-bench` of `lb-tests`, as root.
+//! `cargo xtask bench`: hands over to a program of `lb-tests`, as root.
+
+use std::ffi::OsString;
 
 use clap::ValueEnum;
 
@@ -13,13 +15,17 @@ pub(crate) enum Which {
 
 /// Builds the objects (the program, and the wrapper `lb-bench` that restores its packet) and
 /// measures.
-pub(crate) fn run(workspace: &Workspace, which: Option<Which>) -> anyhow::Result<()> {
+pub(crate) fn run(
+    workspace: &Workspace,
+    which: Option<Which>,
+    arguments: &[OsString],
+) -> anyhow::Result<()> {
     root::require("`cargo xtask bench`")?;
     build_ebpf::run(workspace)?;
     match which.unwrap_or(Which::Datapath) {
         Which::Datapath => {
             let wrapper = [("LB_BENCH_OBJECT", workspace.bpf().join("lb-bench"))];
-            lab::run_program(workspace, "lb-bench", &["datapath".into()], &wrapper)
+            lab::run_program(workspace, "lb-bench-datapath", arguments, &wrapper)
         }
     }
 }

@@ -56,6 +56,9 @@ enum Verb {
     Bench {
         /// All benchmarks when absent
         which: Option<bench::Which>,
+        /// After `--`: passed on to the benchmark
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
     },
     /// Check that every room imports only what it may
     Layers,
@@ -82,7 +85,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<()> {
         Verb::Lab { arguments } => lab::run(&workspace, &arguments),
         Verb::Demo => demo::run(&workspace),
         Verb::Test { group } => test::run(&workspace, group),
-        Verb::Bench { which } => bench::run(&workspace, which),
+        Verb::Bench { which, arguments } => bench::run(&workspace, which, &arguments),
         Verb::Layers => layers::run(&workspace),
         Verb::Ci => ci::run(&workspace),
     }

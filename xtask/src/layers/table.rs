@@ -1,0 +1,252 @@
+//! Who may know whom. The rule first, its reason beside it.
+
+/// A library that only some files may name.
+#[derive(Debug)]
+pub(super) struct Home {
+    /// The crate.
+    pub(super) library: &'static str,
+    /// Sources to which the rule applies.
+    pub(super) within: &'static str,
+    /// Where the library may be named; `dir/**` = everything below.
+    pub(super) files: &'static [&'static str],
+    /// For whoever breaks it.
+    pub(super) why: &'static str,
+}
+
+/// Files with rules of their own. A file belongs to the first room that names it.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// `dir/**` = everything below.
+    pub(super) files: &'static [&'static str],
+    /// Lists of paths that the files must not name.
+    pub(super) never: &'static [&'static [&'static str]],
+    /// Paths that they may name all the same; of two rules the longer path decides.
+    pub(super) except: &'static [&'static str],
+    /// For whoever breaks it.
+    pub(super) why: &'static str,
+}
+
+const AGENT: &str = "lb-agent/src/";
+
+/// One library, one room.
+pub(super) const HOMES: &[Home] = &[
+    Home {
+        library: "aya",
+        within: AGENT,
+        // Its pure half, `maglev` and `plan`, is refused aya as a room.
+        files: &["lb-agent/src/datapath/**"],
+        why: "maps and programs are touched in `datapath` alone, so that a change of aya is one room's",
+    },
+    Home {
+        library: "aya",
+        within: "lb-common/src/",
+        files: &["lb-common/src/layout.rs", "lb-common/src/net.rs"],
+        why: "`aya::Pod` is granted where the layout is proven",
+    },
+    Home {
+        library: "rtnetlink",
+        within: AGENT,
+        files: &["lb-agent/src/netlink.rs", "lb-agent/src/netlink/**"],
+        why: "links, routes and neighbours are asked for in `netlink` alone",
+    },
+    Home {
+        library: "clap",
+        within: AGENT,
+        files: &["lb-agent/src/cli.rs", "lb-agent/src/main.rs"],
+        why: "the command line is declared in `cli` and read in `main`",
+    },
+    Home {
+        library: "toml",
+        within: AGENT,
+        files: &["lb-agent/src/config/document.rs", "lb-agent/src/config/text.rs"],
+        why: "the file format ends where the text is read; everybody else sees a `Config`",
+    },
+    Home {
+        library: "serde",
+        within: AGENT,
+        files: FORMATS,
+        why: "JSON is for programs outside: it is written and read at the border to them",
+    },
+    Home {
+        library: "serde_json",
+        within: AGENT,
+        files: FORMATS,
+        why: "JSON is for programs outside: it is written and read at the border to them",
+    },
+    Home {
+        library: "anyhow",
+        within: AGENT,
+        files: &[
+            "lb-agent/src/agent.rs",
+            "lb-agent/src/agent/shell.rs",
+            "lb-agent/src/agent/start.rs",
+            "lb-agent/src/cli.rs",
+            "lb-agent/src/commands.rs",
+            "lb-agent/src/main.rs",
+        ],
+        why: "a room says in a typed error what failed; only the shell above them may not care",
+    },
+];
+
+const FORMATS: &[&str] = &[
+    "lb-agent/src/commands.rs",
+    "lb-agent/src/control.rs",
+    "lb-agent/src/view.rs",
+    "lb-agent/src/view/**",
+];
+
+/// What no pure room may name: it takes `now` and values, and returns values.
+const IMPURE: &[&str] = &[
+    "crate",
+    "aya",
+    "aya_log",
+    "hyper",
+    "hyper_util",
+    "libc",
+    "nix",
+    "rtnetlink",
+    "rustls",
+    "sd_notify",
+    "tokio",
+    "tokio_rustls",
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::ToSocketAddrs",
+    "std::net::UdpSocket",
+    "std::os",
+    "std::process",
+    "std::thread",
+    "std::time::Instant::now",
+    "std::time::SystemTime::now",
+    "Instant::now",
+    "SystemTime::now",
+];
+
+const PURE: &str =
+    "a pure room knows neither IO nor clocks nor other rooms, and is tested without them";
+
+/// From the most special to the most general.
+pub(super) const ROOMS: &[Room] = &[
+    Room {
+        files: &[
+            "lb-agent/src/agent/event.rs",
+            "lb-agent/src/agent/state.rs",
+            "lb-agent/src/agent/state/**",
+        ],
+        never: &[IMPURE, &["crate::cli", "crate::config::file", "crate::datapath"]],
+        // Events carry the rooms' own types; of the data plane only its pure half is known.
+        except: &["crate", "crate::datapath::maglev", "crate::datapath::plan"],
+        why: "the state composes the pure rooms; it says what is to be done and does nothing",
+    },
+    Room {
+        files: &["lb-agent/src/config/file.rs", "lb-agent/src/config/machine.rs"],
+        never: &[&["crate", "aya", "rtnetlink", "tokio"]],
+        except: &["crate::config"],
+        why: "reading a configuration needs files and the machine's names, but no other room",
+    },
+    Room {
+        files: &["lb-agent/src/config.rs", "lb-agent/src/config/**"],
+        never: &[IMPURE, &["crate::config::file", "crate::config::machine"]],
+        // Causes of errors; the calls that fail are in `file` and `machine`.
+        except: &["crate::config", "std::io", "nix::Error"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/health/tracker.rs", "lb-agent/src/health/tracker/**"],
+        never: &[IMPURE, &["crate::health::probe"]],
+        except: &["crate::config", "crate::health"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/datapath/maglev.rs", "lb-agent/src/datapath/maglev/**"],
+        never: &[IMPURE],
+        except: &["crate::datapath::maglev"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/datapath/plan.rs", "lb-agent/src/datapath/plan/**"],
+        never: &[IMPURE],
+        except: &["crate::config", "crate::datapath::maglev", "crate::datapath::plan"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/frame.rs", "lb-agent/src/frame/**"],
+        never: &[IMPURE],
+        except: &["crate::frame"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/health.rs", "lb-agent/src/health/**"],
+        never: &[&["crate", "aya", "rtnetlink"]],
+        except: &["crate::config", "crate::health"],
+        why: "a probe reports in its own words; the loop translates",
+    },
+    Room {
+        files: &["lb-agent/src/netlink.rs", "lb-agent/src/netlink/**"],
+        never: &[&["crate", "aya"]],
+        except: &["crate::config", "crate::netlink", "crate::frame"],
+        why: "the kernel's facts are reported in the room's own words; the loop translates",
+    },
+    Room {
+        files: &["lb-agent/src/datapath.rs", "lb-agent/src/datapath/**"],
+        never: &[&["crate", "rtnetlink"]],
+        // The keeper sends the frames that provoke a dead backend's clients into a reset.
+        except: &["crate::config", "crate::datapath", "crate::frame", "crate::inject"],
+        why: "the data plane is told what to write; it asks nobody",
+    },
+    Room {
+        files: &["lb-agent/src/agent.rs", "lb-agent/src/agent/**"],
+        never: &[&["crate::cli"]],
+        except: &[],
+        why: "the loop does not know who started it",
+    },
+    Room {
+        files: &["lb-agent/src/**"],
+        never: &[&["lb_ebpf", "lb_tests", "xtask"]],
+        except: &[],
+        why: "the agent shares `lb-common` with the program, and nothing else",
+    },
+    Room {
+        files: &["lb-common/src/**"],
+        never: &[&["std", "lb_agent", "lb_ebpf", "lb_tests", "xtask"]],
+        except: &[],
+        why: "both sides of the kernel border build on it, one of them without `std`",
+    },
+    Room {
+        files: &[
+            "lb-ebpf/src/csum.rs",
+            "lb-ebpf/src/cursor.rs",
+            "lb-ebpf/src/header.rs",
+            "lb-ebpf/src/icmp.rs",
+            "lb-ebpf/src/lib.rs",
+            "lb-ebpf/src/parse.rs",
+            "lb-ebpf/src/reset.rs",
+            "lb-ebpf/src/rewrite.rs",
+            "lb-ebpf/src/select.rs",
+        ],
+        never: &[&["std", "aya", "aya_ebpf", "aya_log_ebpf", "lb_agent", "lb_tests", "xtask"]],
+        except: &[],
+        why: "the library is free of maps and contexts, so that the host can test it",
+    },
+    Room {
+        files: &["lb-ebpf/src/**"],
+        never: &[&["std", "aya", "lb_agent", "lb_tests", "xtask"]],
+        except: &[],
+        why: "a program in the kernel knows its library, `lb-common` and aya-ebpf",
+    },
+    Room {
+        files: &["tests/**"],
+        never: &[&["xtask"]],
+        except: &[],
+        why: "tests run without the tool that starts them",
+    },
+    Room {
+        files: &["xtask/src/**"],
+        never: &[&["lb_agent", "lb_common", "lb_ebpf", "lb_tests"]],
+        except: &[],
+        why: "xtask must build on a machine where the rest does not build yet",
+    },
+];

@@ -98,10 +98,14 @@ async fn digest(input: Input, state: &mut State, shell: &mut Shell) -> Vec<Actio
             Some(held) => Event::Resync(held),
             None => return Vec::new(),
         },
-        Input::Reload => return shell.reload(state, now).await.unwrap_or_else(|error| {
-            tracing::error!("the configuration was not reloaded, nothing has changed:\n{error}");
-            Vec::new()
-        }),
+        Input::Reload => {
+            return shell.reload(state, now).await.unwrap_or_else(|error| {
+                tracing::error!(
+                    "the configuration was not reloaded, nothing has changed:\n{error}"
+                );
+                Vec::new()
+            });
+        }
         Input::End(_) => return Vec::new(),
     };
     state.handle(event, now)

@@ -142,7 +142,8 @@ async fn unload(dir: &Path) -> anyhow::Result<()> {
         netlink.remove_vip(vip.ifindex, vip.address).await?;
         vips.push(vip.address.to_string());
     }
-    let vips = if vips.is_empty() { "no VIP".to_owned() } else { format!("VIP {}", vips.join(", ")) };
+    let vips =
+        if vips.is_empty() { "no VIP".to_owned() } else { format!("VIP {}", vips.join(", ")) };
     print(&format!("removed {removed} pins from {} and {vips}\n", dir.display()))
 }
 

@@ -118,7 +118,8 @@ impl Shell {
             Action::Transition(transition) => tell(&transition),
             Action::Log { level, text } => log(level, &text),
             Action::Answer(result) => {
-                let response = result.map_or_else(|e| Response::Error(e.to_string()), |()| Response::Done);
+                let response =
+                    result.map_or_else(|e| Response::Error(e.to_string()), |()| Response::Done);
                 self.answer(response);
             }
             Action::ConfigRefused(refused) => self.refused = Some(refused.to_string()),
@@ -127,7 +128,10 @@ impl Shell {
 
     fn write(&mut self, ops: &[MapOp]) {
         if let Err(error) = self.parts.maps.apply(ops) {
-            tracing::error!(error = &error as &dyn std::error::Error, "writing the maps failed; trying again");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "writing the maps failed; trying again"
+            );
             self.retry_at = Some(tokio::time::Instant::now() + RETRY);
         }
     }
@@ -153,7 +157,10 @@ impl Shell {
         match self.parts.maps.contents() {
             Ok(contents) => Some(adopted(contents)),
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "reading the maps failed; trying again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "reading the maps failed; trying again"
+                );
                 self.retry_at = Some(tokio::time::Instant::now() + RETRY);
                 None
             }
@@ -174,7 +181,10 @@ impl Shell {
         let interfaces = match self.parts.netlink.interfaces(names).await {
             Ok(interfaces) => interfaces,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an interface cannot be looked at");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an interface cannot be looked at"
+                );
                 return None;
             }
         };
@@ -214,7 +224,11 @@ impl Shell {
     }
 
     /// Reads the configuration file again. What cannot change while the agent runs is refused.
-    pub(super) async fn reload(&mut self, state: &mut State, now: Instant) -> Result<Vec<Action>, String> {
+    pub(super) async fn reload(
+        &mut self,
+        state: &mut State,
+        now: Instant,
+    ) -> Result<Vec<Action>, String> {
         let new = config::load(&self.parts.path).map_err(|errors| errors.to_string())?;
         if new.node != self.parts.config.node {
             return Err(format!(

@@ -1,10 +1,6 @@
 //! From a configuration to a running shell: nothing is attached before everything is checked.
 
-use std::{
-    path::Path,
-    thread,
-    time::Duration,
-};
+use std::{path::Path, thread, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -146,7 +142,10 @@ async fn watch_hops(
     reports: tokio::sync::mpsc::Sender<netlink::Report>,
 ) {
     while let Err(error) = netlink::watch(addresses.clone(), reports.clone()).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "watching routes and neighbours begins anew");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "watching routes and neighbours begins anew"
+        );
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

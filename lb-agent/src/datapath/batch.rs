@@ -60,7 +60,8 @@ pub fn walk<K: Pod, V: Pod>(map: BorrowedFd<'_>, mut each: impl FnMut(&K, &V)) -
         for i in 0..(attr.count as usize).min(CHUNK) {
             // SAFETY: the kernel filled `count` elements of both buffers; `Pod` types have no
             // invalid values.
-            let (key, value) = unsafe { (&*keys.as_ptr().add(i).cast(), &*values.as_ptr().add(i).cast()) };
+            let (key, value) =
+                unsafe { (&*keys.as_ptr().add(i).cast(), &*values.as_ptr().add(i).cast()) };
             each(key, value);
         }
         if last {

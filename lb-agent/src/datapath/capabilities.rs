@@ -6,8 +6,8 @@ use super::error::Error;
 
 /// Bits of `linux/capability.h`.
 const SYS_ADMIN: u32 = 21;
-const NEEDED: [(u32, &str); 3] =
-    [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (39, "CAP_BPF")];
+const BPF: u32 = 39;
+const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (BPF, "CAP_BPF")];
 
 /// Names what is missing. CAP_SYS_ADMIN stands for CAP_BPF, as in the kernel.
 pub fn check() -> Result<(), Error> {
@@ -19,7 +19,7 @@ fn missing(effective: u64) -> String {
     let has = |bit: u32| effective >> bit & 1 != 0;
     let names: Vec<_> = NEEDED
         .iter()
-        .filter(|(bit, _)| !has(*bit) && !(*bit == 39 && has(SYS_ADMIN)))
+        .filter(|(bit, _)| !(has(*bit) || (*bit == BPF && has(SYS_ADMIN))))
         .map(|(_, name)| *name)
         .collect();
     names.join(", ")

@@ -48,7 +48,11 @@ impl Flows {
     }
 
     /// Calls `each` for every flow, by its forward entry.
-    pub fn forward(&self, table: Table, mut each: impl FnMut(&FlowKey, &Flow)) -> Result<(), Error> {
+    pub fn forward(
+        &self,
+        table: Table,
+        mut each: impl FnMut(&FlowKey, &Flow),
+    ) -> Result<(), Error> {
         self.entries(table, |key, flow| {
             if flow.direction == FORWARD {
                 each(key, flow);

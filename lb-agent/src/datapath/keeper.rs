@@ -76,7 +76,10 @@ impl Keeper {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "walking the flows failed");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "walking the flows failed"
+                    );
                 }
             }
             let took = begin.elapsed();
@@ -98,9 +101,8 @@ impl Keeper {
         self.flows.forward(Table::Established, |key, flow| {
             seen.established += 1;
             seen.backends.insert(flow.backend);
-            let reset = backends
-                .get(&flow.backend)
-                .is_none_or(|b| b.state == BackendState::Reset as u8);
+            let reset =
+                backends.get(&flow.backend).is_none_or(|b| b.state == BackendState::Reset as u8);
             let limit = idle_limit(key.proto, flow, reset);
             let age = now.jiffies.wrapping_sub(flow.last_seen);
             if rate.is_some_and(|rate| age > rate.ticks(limit)) {

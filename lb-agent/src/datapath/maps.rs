@@ -66,7 +66,10 @@ impl Maps {
 
     /// Entries that `conns` can hold, two for each flow.
     pub fn conns_capacity(&self) -> Result<u32, Error> {
-        self.conns.info().map(|i| i.max_entries()).map_err(|source| Error::Map { name: map::CONNS, source })
+        self.conns
+            .info()
+            .map(|i| i.max_entries())
+            .map_err(|source| Error::Map { name: map::CONNS, source })
     }
 
     /// Does the writes in order and stops at the first that fails.
@@ -90,9 +93,7 @@ impl Maps {
                 (map::SERVICE_STATS, zero(&mut self.service_stats, *service))
             }
             MapOp::SetMaglev { service, table } => (map::MAGLEV, self.swap(*service, table)),
-            MapOp::ClearMaglev { service } => {
-                (map::MAGLEV, self.swap(*service, &EMPTY_TABLE))
-            }
+            MapOp::ClearMaglev { service } => (map::MAGLEV, self.swap(*service, &EMPTY_TABLE)),
             MapOp::PutVip { vip } => {
                 let known = Service { id: 0, flags: 0, when_no_backend: 0 };
                 (map::SERVICES, self.services.insert(ServiceKey::vip(*vip), known, 0))

@@ -20,10 +20,7 @@ pub struct NoObject {
 /// The object's bytes.
 #[cfg(feature = "embed")]
 pub fn bytes() -> Result<Cow<'static, [u8]>, NoObject> {
-    Ok(Cow::Borrowed(include_bytes!(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../target/bpf/lb-ebpf"
-    ))))
+    Ok(Cow::Borrowed(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/lb-ebpf"))))
 }
 
 /// The object's bytes.

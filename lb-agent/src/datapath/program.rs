@@ -94,12 +94,13 @@ pub fn start(settings: &Settings<'_>, interfaces: &[Interface]) -> Result<Datapa
 fn load(settings: &Settings<'_>, pins: &Pins) -> Result<Ebpf, Error> {
     pins.check()?;
     let log_drops = u8::from(settings.log_drops);
-    let paths: Vec<(&str, PathBuf)> =
-        map::ALL.iter().map(|&name| (name, pins.map(name))).collect();
+    let paths: Vec<(&str, PathBuf)> = map::ALL.iter().map(|&name| (name, pins.map(name))).collect();
     let mut loader = EbpfLoader::new();
-    loader
-        .map_max_entries(map::CONNS, settings.max_connections.saturating_mul(2))
-        .override_global("LOG_DROPS", &log_drops, true);
+    loader.map_max_entries(map::CONNS, settings.max_connections.saturating_mul(2)).override_global(
+        "LOG_DROPS",
+        &log_drops,
+        true,
+    );
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
@@ -121,9 +122,8 @@ fn attach_all(
     let mut attached = Vec::new();
     for interface in interfaces {
         let xdp = xdp_program(&mut object, program::XDP)?;
-        let native = attach(xdp, interface, settings.mode, pins).map_err(|source| {
-            Error::Attach { interface: interface.name.clone(), source }
-        })?;
+        let native = attach(xdp, interface, settings.mode, pins)
+            .map_err(|source| Error::Attach { interface: interface.name.clone(), source })?;
         attached.push(Attached { interface: interface.name.clone(), native });
     }
     let wanted: Vec<_> = interfaces.iter().map(|i| i.name.as_str()).collect();
@@ -209,16 +209,13 @@ fn replace(xdp: &mut Xdp, path: &Path) -> Result<bool, AttachError> {
 }
 
 fn remove(path: &Path) -> Result<(), AttachError> {
-    fs::remove_file(path)
-        .map_err(|source| AttachError::Unpin { path: path.to_path_buf(), source })
+    fs::remove_file(path).map_err(|source| AttachError::Unpin { path: path.to_path_buf(), source })
 }
 
 fn allow_egress(object: &mut Ebpf, interfaces: &[Interface]) -> Result<(), Error> {
     let found = object.map_mut(map::EGRESS).ok_or(Error::NoMap { name: map::EGRESS })?;
-    let mut egress = DevMapHash::try_from(found).map_err(|source| Error::Map {
-        name: map::EGRESS,
-        source,
-    })?;
+    let mut egress =
+        DevMapHash::try_from(found).map_err(|source| Error::Map { name: map::EGRESS, source })?;
     for interface in interfaces.iter().take(abi::MAX_EGRESS as usize) {
         egress.insert(interface.index, interface.index, None, 0).map_err(|source| {
             let source = match source {

@@ -84,7 +84,11 @@ impl From<Traffic> for TrafficView {
 
 impl StatsView {
     /// Reads the pinned maps. Names come from the configuration, where there is one.
-    pub fn read(maps: &Maps, stats: &Stats, config: Option<&Config>) -> Result<Self, datapath::Error> {
+    pub fn read(
+        maps: &Maps,
+        stats: &Stats,
+        config: Option<&Config>,
+    ) -> Result<Self, datapath::Error> {
         let contents = maps.contents()?;
         let mut services = Vec::new();
         let mut served: Vec<_> = contents.services.iter().filter(|(_, s)| s.id != 0).collect();
@@ -130,9 +134,8 @@ impl StatsView {
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let head = [
-            "backend", "packets in", "bytes in", "packets out", "bytes out", "total", "active",
-        ];
+        let head =
+            ["backend", "packets in", "bytes in", "packets out", "bytes out", "total", "active"];
         for service in &self.services {
             out.push_str(&format!("{}  {}\n", service.name, socket(service.vip, service.port)));
             let mut rows: Vec<_> =
@@ -141,7 +144,9 @@ impl StatsView {
             out.push_str(&table(&head, &rows));
             out.push('\n');
         }
-        for (title, counts) in [("dropped or refused", &self.drops), ("other verdicts", &self.verdicts)] {
+        for (title, counts) in
+            [("dropped or refused", &self.drops), ("other verdicts", &self.verdicts)]
+        {
             out.push_str(&format!("{title}\n"));
             let rows: Vec<_> = counts
                 .iter()

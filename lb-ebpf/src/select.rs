@@ -44,9 +44,7 @@ impl FlowHash {
         let (d0, d1) = key.dst.halves();
         let sport = key.sport.to_wire();
         let dport = key.dport.to_wire();
-        let tail = u64::from_le_bytes([
-            sport[0], sport[1], dport[0], dport[1], key.proto, 0, 0, 0,
-        ]);
+        let tail = u64::from_le_bytes([sport[0], sport[1], dport[0], dport[1], key.proto, 0, 0, 0]);
         let h = finish(mix(mix(mix(mix(mix(SEED_FLOW, s0), s1), d0), d1), tail));
         let backend = if by_client { finish(mix(mix(SEED_CLIENT, s0), s1)) } else { h };
         Self { backend: backend as u32, port: (h >> 32) as u32 }

@@ -23,11 +23,11 @@ pub const fn is_error(v4: bool, kind: u8) -> bool {
     if v4 { matches!(kind, 3 | 4 | 11 | 12) } else { matches!(kind, 1..=4) }
 }
 
-/// The key of the flow that the quoted packet belongs to: its tuple mirrored, as the answer to it
-/// would have arrived. [`Reason::OtherProtocol`] when the message is no error,
+/// Writes the key of the flow that the quoted packet belongs to: its tuple mirrored, as the answer
+/// to it would have arrived. [`Reason::OtherProtocol`] when the message is no error,
 /// [`Reason::IcmpUnrelated`] when it quotes no TCP or UDP ports.
 #[inline(always)]
-pub fn quoted(mut cursor: Cursor<'_>, packet: &Packet) -> Result<FlowKey, Reason> {
+pub fn quoted(mut cursor: Cursor<'_>, packet: &Packet, key: &mut FlowKey) -> Result<(), Reason> {
     cursor.take::<EthHdr>().ok_or(Reason::Internal)?;
     let icmp = if packet.v4 {
         cursor.take::<Ipv4Hdr>().ok_or(Reason::Internal)?;
@@ -44,7 +44,7 @@ pub fn quoted(mut cursor: Cursor<'_>, packet: &Packet) -> Result<FlowKey, Reason
     if packet.ip_len < quote_end(packet.v4) {
         return Err(Reason::IcmpUnrelated);
     }
-    tuple(cursor, packet.v4).ok_or(Reason::IcmpUnrelated)
+    tuple(cursor, packet.v4, key).ok_or(Reason::IcmpUnrelated)
 }
 
 /// Length of an IP packet that quotes one as far as its ports.
@@ -54,8 +54,7 @@ const fn quote_end(v4: bool) -> u16 {
 }
 
 #[inline(always)]
-fn tuple(mut cursor: Cursor<'_>, v4: bool) -> Option<FlowKey> {
-    let mut key = FlowKey::default();
+fn tuple(mut cursor: Cursor<'_>, v4: bool, key: &mut FlowKey) -> Option<()> {
     if v4 {
         let inner = cursor.take::<Ipv4Hdr>()?;
         if inner.version_ihl != 0x45 {
@@ -80,7 +79,7 @@ fn tuple(mut cursor: Cursor<'_>, v4: bool) -> Option<FlowKey> {
     let l4 = cursor.take::<UdpHdr>()?;
     key.sport = Be16::from_wire(l4.dport);
     key.dport = Be16::from_wire(l4.sport);
-    Some(key)
+    Some(())
 }
 
 /// Translates an error whose quoted packet belongs to the flow that `to` was made from.

@@ -13,6 +13,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     config::{self, Config},
+    flow::FlowKey,
     net::{Addr, proto},
     reason::{Reason, Verdict},
     service::ServiceKey,
@@ -121,7 +122,8 @@ fn icmp_error(ctx: &XdpContext, packet: &Packet) -> Result<(Reason, u32), Reason
     if packet.v4 != (packet.key.proto == proto::ICMP) || packet.tagged {
         return Err(Reason::OtherProtocol);
     }
-    let key = icmp::quoted(cursor(ctx), packet)?;
+    let mut key = FlowKey::default();
+    icmp::quoted(cursor(ctx), packet, &mut key)?;
     if key.dst != packet.key.dst {
         return Err(Reason::IcmpUnrelated);
     }

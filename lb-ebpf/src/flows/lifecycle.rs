@@ -42,7 +42,7 @@ pub(super) fn client_spoke(packet: &Packet, flow: &mut Flow) -> Reason {
 fn keep_port(key: &FlowKey, flow: &Flow) -> Reason {
     let Some(s) = maps::scratch() else { return Reason::Internal };
     s.flow = *flow;
-    if open::claim_port(key, s) {
+    if open::claim_port(key, s, false) {
         return Reason::ToBackend;
     }
     maps::remove_half_open(key);

@@ -81,7 +81,7 @@ pub(super) fn flow(packet: &Packet, ingress: u32, route: &mut Route) -> Reason {
 fn claim(key: &FlowKey, hash: FlowHash, scratch: &mut Scratch) -> bool {
     for k in 0..NAT_PROBES {
         scratch.flow.new_sport = hash.nat_port(k);
-        if claim_port(key, scratch) {
+        if claim_port(key, scratch, true) {
             set_deltas(key, &mut scratch.flow);
             if let Err(InsertError::Exists) = maps::claim_half_open(key, &scratch.flow) {
                 // Another CPU was first with the same tuple: its entry holds.
@@ -96,13 +96,21 @@ fn claim(key: &FlowKey, hash: FlowHash, scratch: &mut Scratch) -> bool {
 }
 
 /// Claims the NAT port of the flow in the scratch room: taken by nobody, or held for this very
-/// client.
+/// client. For a flow made `anew` an established entry whose other half is gone is a leftover: by
+/// it the backend's answer would not count as one.
 #[inline(never)]
-pub(super) fn claim_port(key: &FlowKey, scratch: &mut Scratch) -> bool {
+pub(super) fn claim_port(key: &FlowKey, scratch: &mut Scratch, anew: bool) -> bool {
     mirror(key, &scratch.flow, &mut scratch.other, &mut scratch.reverse);
-    if let Some(held) =
-        maps::established(&scratch.other).or_else(|| maps::half_open(&scratch.other))
-    {
+    if let Some(held) = maps::established(&scratch.other) {
+        if !same_client(held, &scratch.reverse) {
+            return false;
+        }
+        if !anew || maps::established(key).is_some() {
+            return true;
+        }
+        maps::remove_established(&scratch.other);
+    }
+    if let Some(held) = maps::half_open(&scratch.other) {
         return adopt(held, &scratch.reverse);
     }
     match maps::claim_half_open(&scratch.other, &scratch.reverse) {

@@ -179,11 +179,11 @@ fn may_be_vip(config: &Config, dst: &Addr) -> bool {
 #[inline(always)]
 fn ours(config: &Config, dst: u64) -> Result<(), Reason> {
     for &mac in &config.own_macs {
-        if mac == dst {
-            return Ok(());
-        }
         if mac == 0 {
             break;
+        }
+        if mac == dst {
+            return Ok(());
         }
     }
     Err(Reason::NotOurMac)

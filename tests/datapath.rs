@@ -4,6 +4,7 @@
 mod datapath {
     pub(crate) mod bad;
     pub(crate) mod conn;
+    mod differential;
     pub(crate) mod fixture;
     pub(crate) mod forward;
     pub(crate) mod icmp;
@@ -12,8 +13,12 @@ mod datapath {
     pub(crate) mod ports;
     pub(crate) mod reap;
     pub(crate) mod refuse;
+    mod rng;
     pub(crate) mod scene;
     pub(crate) mod target;
+    mod traffic;
+    mod twins;
+    mod vandal;
 }
 
 use std::collections::BTreeSet;

@@ -82,14 +82,14 @@ fn checksums() -> Vec<Fixture> {
         }),
         both("a UDP checksum that becomes zero is sent as ffff", |s| {
             let conn = Conn::new(s, DNS, 40_000);
-            let (sent, out) = zero_sum(&conn, |conn, udp| conn.backend_gets(udp))?;
+            let (sent, out) = zero_sum(&conn, Conn::backend_gets)?;
             s.expect(&conn.client_sends(sent).bytes(), Want::Sent(Reason::ToBackend, out))?;
-            let (sent, out) = zero_sum(&conn, |conn, udp| conn.client_gets(udp))?;
+            let (sent, out) = zero_sum(&conn, Conn::client_gets)?;
             s.expect(&conn.backend_sends(sent).bytes(), Want::Sent(Reason::ToClient, out))
         }),
         both("a UDP checksum of ffff is a checksum", |s| {
             let conn = Conn::new(s, DNS, 40_000);
-            let (sent, _) = zero_sum(&conn, |conn, udp| conn.client_sends(udp))?;
+            let (sent, _) = zero_sum(&conn, Conn::client_sends)?;
             conn.forward(s, sent)
         }),
         both("a wrong checksum stays wrong", |s| {

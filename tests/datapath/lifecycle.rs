@@ -17,6 +17,7 @@ use super::{
 /// The fixtures.
 pub(crate) fn fixtures() -> Vec<Fixture> {
     let mut all = opening();
+    all.extend(refused());
     all.extend(udp());
     all.extend(midstream());
     all.extend(closing());
@@ -69,6 +70,11 @@ fn opening() -> Vec<Fixture> {
             conn.forward(s, client(PSH))?;
             s.connections(HTTPS, 1, 1)
         }),
+    ]
+}
+
+fn refused() -> Vec<Fixture> {
+    vec![
         both("a refusal by the backend", |s| {
             let conn = Conn::new(s, HTTPS, 40_000);
             conn.forward(s, syn())?;

@@ -56,7 +56,7 @@ impl Traffic {
     /// The next packet.
     pub(crate) fn next(&mut self) -> Vec<u8> {
         let packet = match self.rng.below(100) {
-            0..30 => self.from_client(),
+            0..30 => self.client_packet(),
             30..88 => self.answer(),
             88..95 => self.error(),
             _ => self.stray(),
@@ -102,7 +102,7 @@ impl Traffic {
         }
     }
 
-    fn from_client(&mut self) -> Packet {
+    fn client_packet(&mut self) -> Packet {
         let key = self.tuple();
         let (sport, dport) = (key.sport.get(), key.dport.get());
         let payload: Payload = if key.proto == proto::UDP {
@@ -122,7 +122,7 @@ impl Traffic {
 
     /// An answer to something that was sent.
     fn answer(&mut self) -> Packet {
-        let Some(sent) = self.some_sent() else { return self.from_client() };
+        let Some(sent) = self.some_sent() else { return self.client_packet() };
         let (sport, dport) = (sent.dport, sent.sport);
         let payload: Payload = if sent.proto == proto::UDP {
             self.datagram(sent.src.is_ipv4(), sport, dport).into()
@@ -147,7 +147,7 @@ impl Traffic {
 
     /// A router's error about something that was sent.
     fn error(&mut self) -> Packet {
-        let Some(sent) = self.some_sent() else { return self.from_client() };
+        let Some(sent) = self.some_sent() else { return self.client_packet() };
         let at = self.recent();
         let mut body = self.sent[at][14..].to_vec();
         let about = read(&self.sent[at]);
@@ -175,7 +175,7 @@ impl Traffic {
 
     /// Something that nobody has asked for.
     fn stray(&mut self) -> Packet {
-        let mut packet = if self.rng.percent(50) { self.from_client() } else { self.answer() };
+        let mut packet = if self.rng.percent(50) { self.client_packet() } else { self.answer() };
         match self.rng.below(6) {
             0 => {
                 let proto = self.rng.pick(&[1, 2, 47, 50, 58, 89, 112, 132]);

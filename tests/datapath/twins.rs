@@ -275,7 +275,7 @@ pub(crate) fn fresh_backend(spec: &Spec, id: u16) -> Backend {
     let second = NextHop { destination: MacAddr([2, 0, 0, 0, 2, 2]), ..hop };
     Backend {
         address,
-        port: Be16::new(if n % 2 == 0 { spec.port } else { 6444 }),
+        port: Be16::new(if n.is_multiple_of(2) { spec.port } else { 6444 }),
         service: spec.id,
         state: BackendState::Forward as u8,
         hop: 0,

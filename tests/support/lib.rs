@@ -8,12 +8,18 @@
 //! | [`agent_config`] | the text of a `lb.toml` |
 //! | [`client`] | requests and connection pools, sent from inside a host |
 //! | [`capture`] | tcpdump on a host's interface, and its packets |
+//! | [`packet`] | frames built byte by byte, checksums in full |
+//! | [`datapath`] | the loaded program under `BPF_PROG_TEST_RUN` |
+//! | [`model`] | a plain model of the data plane, to hold the program against |
 //! | [`wait`] | waiting for a condition instead of for a time |
 
 pub mod agent_config;
 pub mod apiserver;
 pub mod capture;
 pub mod client;
+pub mod datapath;
 pub mod lab;
+pub mod model;
+pub mod packet;
 pub mod pki;
 pub mod wait;

@@ -71,7 +71,7 @@ ulimit -n 65536
 echo "{MARK} fact release $(uname -r)"
 echo "{MARK} fact btf $([ -r /sys/kernel/btf/vmlinux ] && echo yes || echo no)"
 echo "{MARK} fact jit $(cat /proc/sys/net/core/bpf_jit_enable)"
-export LB_EBPF_OBJECT=/lb-ebpf RUST_BACKTRACE=1
+export LB_EBPF_OBJECT=/lb-ebpf RUST_BACKTRACE=1 LB_DIFF_PACKETS=10000
 for test in /{TESTS}/*; do
     cd /tmp
     "$test"

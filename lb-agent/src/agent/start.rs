@@ -117,7 +117,10 @@ fn load(
         log_drops,
     };
     let places: Vec<_> =
-        interfaces.iter().map(|i| Interface { name: i.name.clone(), index: i.index }).collect();
+        interfaces
+            .iter()
+            .map(|i| Interface { name: i.name.clone(), index: i.index, occupant: i.xdp_program })
+            .collect();
     Ok(program::start(&settings, &places)?)
 }
 

@@ -204,7 +204,7 @@ impl AttachError {
         let name = interface.name.clone();
         match errno {
             Some(libc::EBUSY | libc::EEXIST) => {
-                Self::Occupied { interface: name, which: super::occupant::describe() }
+                Self::Occupied { interface: name, which: super::occupant::describe(interface.occupant) }
             }
             _ if native => Self::NoNative { interface: name, source: Box::new(source) },
             _ => Self::Program(source),

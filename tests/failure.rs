@@ -85,10 +85,11 @@ impl Load {
         Self { pools, drips: vec![drip(v4), drip(v6)] }
     }
 
-    /// Waits until the connections of `cp-01` have ended, and tells how long after `verdict`;
-    /// the other backends' stand.
-    fn wait_ended(&self, verdict: Instant, allowed: &[Fate]) {
-        for (what, pool) in &self.pools {
+    /// Waits until the connections of `cp-01` have ended, and tells how long after the verdict on
+    /// their service; the other backends' stand.
+    fn wait_ended(&self, verdicts: [Instant; 2], allowed: &[Fate]) {
+        for (n, (what, pool)) in self.pools.iter().enumerate() {
+            let verdict = verdicts[n % 2];
             wait_until(&format!("the end of {what} connections of cp-01"), SOON, || {
                 of(pool, true).iter().all(|connection| connection.fate != Fate::Open)
             })
@@ -99,7 +100,7 @@ impl Load {
             let last = ended.iter().filter_map(|connection| connection.ended).max().unwrap();
             let count = ended.len();
             let after = last.saturating_duration_since(verdict);
-            println!("{what}: {count} connections ended, the last {after:.0?} after the verdict");
+            println!("{what}: {count} connections ended, the last {after:.1?} after the verdict");
         }
         self.others_stand();
     }
@@ -134,6 +135,21 @@ fn of(pool: &Pool, first: bool) -> Vec<Connection> {
 }
 
 impl Bed {
+    /// When the agent gave `cp-01` up, for each family. Its log tells within 20 ms.
+    fn wait_verdicts(&self) -> [Instant; 2] {
+        let mut told = [None; 2];
+        wait_until("the verdicts on cp-01", SOON, || {
+            let log = self.agent.log();
+            for (service, told) in ["echo", "echo-6"].into_iter().zip(&mut told) {
+                let line = format!("service={service} backend=cp-01 old=up new=down");
+                *told = told.or_else(|| log.contains(&line).then(Instant::now));
+            }
+            told.iter().all(Option::is_some)
+        })
+        .unwrap();
+        told.map(Option::unwrap)
+    }
+
     fn wait_first(&self, state: &str) -> Instant {
         for service in ["echo", "echo-6"] {
             self.agent.wait_backend(service, "cp-01", state).unwrap();
@@ -147,18 +163,19 @@ fn a_killed_backend_leaves_rotation_and_comes_back() {
     let mut bed = bed(3, both_families);
     let load = Load::start(&bed.lab);
     crash(&mut bed.servers[0]).unwrap();
+    let verdicts = bed.wait_verdicts();
     let verdict = bed.wait_first("down");
     let reason = bed.agent.status().unwrap()["services"][0]["backends"][0]["check"].clone();
     assert_eq!(reason["result"], "failed");
     assert!(reason["reason"].as_str().unwrap().contains("refused"), "{reason}");
     // Its kernel closes its connections before the agent can reset them.
-    load.wait_ended(verdict, &[Fate::Closed, Fate::Reset]);
+    load.wait_ended(verdicts, &[Fate::Closed, Fate::Reset]);
     load.new_ones(verdict, false);
 
     bed.servers[0] = bed.lab.start_api_server(bed.lab.cp(1)).unwrap();
     let back = bed.wait_first("up");
-    load.new_ones(verdict, true);
     load.new_ones(back, true);
+    load.new_ones(verdict, true);
     load.others_stand();
 }
 
@@ -167,8 +184,9 @@ fn a_silent_backends_connections_are_reset_the_idle_ones_too() {
     let bed = bed(3, both_families);
     let load = Load::start(&bed.lab);
     bed.lab.cut(bed.lab.cp(1)).unwrap();
+    let verdicts = bed.wait_verdicts();
     let verdict = bed.wait_first("down");
-    load.wait_ended(verdict, &[Fate::Reset]);
+    load.wait_ended(verdicts, &[Fate::Reset]);
     load.new_ones(verdict, false);
     let resets = bed.agent.stats().unwrap()["drops"]["reset_client"].as_u64().unwrap();
     assert!(resets >= 4, "at least one for each pool: {resets}");
@@ -196,8 +214,9 @@ fn a_hung_backends_connections_are_reset_on_both_sides() {
     };
     assert!(held(&bed) >= 4, "{}", held(&bed));
     bed.servers[0].kill(Signal::SIGSTOP).unwrap();
+    let verdicts = bed.wait_verdicts();
     let verdict = bed.wait_first("down");
-    load.wait_ended(verdict, &[Fate::Reset]);
+    load.wait_ended(verdicts, &[Fate::Reset]);
     load.new_ones(verdict, false);
     wait_until("the backend's side to be reset", SOON, || held(&bed) == 0).unwrap();
 
@@ -224,9 +243,9 @@ fn connections_are_kept_where_the_configuration_says_so() {
     assert!(held.0 > 0 && held.1 > 0);
     bed.lab.cut(bed.lab.cp(1)).unwrap();
     bed.agent.wait_backend("kept", "cp-01", "down").unwrap();
-    let verdict = bed.wait_first("down");
+    let verdicts = bed.wait_verdicts();
     // By then the agent has seen to all connections that it wants to reset.
-    load.wait_ended(verdict, &[Fate::Reset]);
+    load.wait_ended(verdicts, &[Fate::Reset]);
     assert_eq!((open(&idle), open(&busy)), held);
     let spread = Client::new(bed.lab.client(), bed.lab.pki()).unwrap().spread(kept, 50).unwrap();
     assert_eq!((spread.servers.get("cp-01"), spread.failures.len()), (None, 0), "{spread:?}");
@@ -259,7 +278,7 @@ fn drain_keeps_connections_and_maint_resets_them() {
 
     let verdict = order("maint");
     bed.wait_first("maint");
-    load.wait_ended(verdict, &[Fate::Reset]);
+    load.wait_ended([verdict; 2], &[Fate::Reset]);
     load.new_ones(verdict, false);
     let ready = order("ready");
     load.new_ones(ready, true);

@@ -155,15 +155,9 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 
 /// Commands that read pinned maps must work whatever has become of the configuration.
 fn pin_dir(path: &Path, given: Option<&PathBuf>) -> PathBuf {
-    given.cloned().unwrap_or_else(|| match config::load(path) {
-        Ok(config) => config.node.pin_dir,
-        Err(_) => PathBuf::from(config::DEFAULT_PIN_DIR),
-    })
+    given.cloned().unwrap_or_else(|| config::whereabouts(path).pin_dir)
 }
 
 fn admin_socket(path: &Path) -> PathBuf {
-    match config::load(path) {
-        Ok(config) => config.node.admin_socket,
-        Err(_) => PathBuf::from(config::DEFAULT_ADMIN_SOCKET),
-    }
+    config::whereabouts(path).admin_socket
 }

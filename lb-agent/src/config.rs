@@ -31,7 +31,7 @@ mod tests;
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 pub use error::{Errors, Problem};
-pub use file::load;
+pub use file::{Whereabouts, load, whereabouts};
 pub use text::parse;
 
 /// `pin_dir` unless the file says otherwise.

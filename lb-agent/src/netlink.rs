@@ -18,7 +18,7 @@ use rtnetlink::{
     Handle,
     packet_route::{
         address::AddressAttribute,
-        link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage},
+        link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, LinkXdp},
     },
 };
 use tokio::task::JoinSet;
@@ -206,6 +206,7 @@ fn interface(link: &LinkMessage) -> Interface {
         up: link.header.flags.contains(LinkFlags::Up | LinkFlags::Running),
         mtu: 0,
         addresses: Vec::new(),
+        xdp_program: None,
     };
     for attribute in &link.attributes {
         match attribute {
@@ -213,6 +214,12 @@ fn interface(link: &LinkMessage) -> Interface {
             LinkAttribute::Mtu(mtu) => interface.mtu = *mtu,
             LinkAttribute::Address(bytes) if ethernet => {
                 interface.mac = mac(bytes).unwrap_or(MacAddr::UNSET);
+            }
+            LinkAttribute::Xdp(details) => {
+                interface.xdp_program = details.iter().find_map(|detail| match detail {
+                    LinkXdp::ProgId(id) if *id != 0 => Some(*id),
+                    _ => None,
+                });
             }
             _ => {}
         }

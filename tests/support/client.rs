@@ -1,5 +1,6 @@
 //! Requests sent from inside a host, with the lab's CA.
 
+pub mod drip;
 pub mod pool;
 
 use std::{

@@ -5,6 +5,7 @@
 //! | [`lab`] | hosts, wires, faults, processes; needs root |
 //! | [`pki`] | a certificate authority and what it signed |
 //! | [`apiserver`] | the API server that runs on the lab's backends (`lb-apiserver`) |
+//! | [`agent`] | an agent on a balancer: started, asked, reloaded, killed |
 //! | [`agent_config`] | the text of a `lb.toml` |
 //! | [`client`] | requests and connection pools, sent from inside a host |
 //! | [`capture`] | tcpdump on a host's interface, and its packets |
@@ -13,6 +14,7 @@
 //! | [`model`] | a plain model of the data plane, to hold the program against |
 //! | [`wait`] | waiting for a condition instead of for a time |
 
+pub mod agent;
 pub mod agent_config;
 pub mod apiserver;
 pub mod capture;

@@ -112,8 +112,10 @@ fn load(
         max_connections: config.node.max_connections,
         log_drops,
     };
-    let places: Vec<_> =
-        interfaces.iter().map(|i| Interface { name: i.name.clone(), index: i.index }).collect();
+    let places: Vec<_> = interfaces
+        .iter()
+        .map(|i| Interface { name: i.name.clone(), index: i.index, occupant: i.xdp_program })
+        .collect();
     Ok(program::start(&settings, &places)?)
 }
 

@@ -6,10 +6,13 @@ use super::error::Error;
 
 /// Bits of `linux/capability.h`.
 const SYS_ADMIN: u32 = 21;
+const PERFMON: u32 = 38;
 const BPF: u32 = 39;
-const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (BPF, "CAP_BPF")];
+/// The verifier lets only CAP_PERFMON do arithmetic on packet pointers.
+const NEEDED: [(u32, &str); 4] =
+    [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (PERFMON, "CAP_PERFMON"), (BPF, "CAP_BPF")];
 
-/// Names what is missing. CAP_SYS_ADMIN stands for CAP_BPF, as in the kernel.
+/// Names what is missing. CAP_SYS_ADMIN stands for CAP_PERFMON and CAP_BPF, as in the kernel.
 pub fn check() -> Result<(), Error> {
     let missing = missing(effective());
     if missing.is_empty() { Ok(()) } else { Err(Error::Capabilities { missing }) }
@@ -17,9 +20,10 @@ pub fn check() -> Result<(), Error> {
 
 fn missing(effective: u64) -> String {
     let has = |bit: u32| effective >> bit & 1 != 0;
+    let stands_for = |bit: u32| matches!(bit, PERFMON | BPF) && has(SYS_ADMIN);
     let names: Vec<_> = NEEDED
         .iter()
-        .filter(|(bit, _)| !(has(*bit) || (*bit == BPF && has(SYS_ADMIN))))
+        .filter(|(bit, _)| !has(*bit) && !stands_for(*bit))
         .map(|(_, name)| *name)
         .collect();
     names.join(", ")
@@ -39,8 +43,8 @@ mod tests {
     #[test]
     fn missing_capabilities_are_named() {
         assert_eq!(missing(u64::MAX), "");
-        assert_eq!(missing(0), "CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF");
+        assert_eq!(missing(0), "CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON, CAP_BPF");
         assert_eq!(missing(1 << 12 | 1 << 13 | 1 << SYS_ADMIN), "");
-        assert_eq!(missing(1 << 39 | 1 << 12), "CAP_NET_RAW");
+        assert_eq!(missing(1 << BPF | 1 << PERFMON | 1 << 12), "CAP_NET_RAW");
     }
 }

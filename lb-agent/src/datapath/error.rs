@@ -203,9 +203,10 @@ impl AttachError {
         };
         let name = interface.name.clone();
         match errno {
-            Some(libc::EBUSY | libc::EEXIST) => {
-                Self::Occupied { interface: name, which: super::occupant::describe() }
-            }
+            Some(libc::EBUSY | libc::EEXIST) => Self::Occupied {
+                interface: name,
+                which: super::occupant::describe(interface.occupant),
+            },
             _ if native => Self::NoNative { interface: name, source: Box::new(source) },
             _ => Self::Program(source),
         }

@@ -1,19 +1,15 @@
-//! Whose XDP program may sit on an interface.
+//! Whose XDP program sits on an interface.
 
 use aya::programs::loaded_programs;
 
-/// `BPF_PROG_TYPE_XDP` of `linux/bpf.h`.
-const XDP: u32 = 6;
-
-/// `: NAME (id N) or …`, the XDP programs in the kernel that are not ours, for an error text; empty
-/// when none can be told.
+/// `: NAME (id N)` for an error text; without a name when it may not be asked for (that takes
+/// `CAP_SYS_ADMIN`), and empty when not even the id is known.
 #[must_use]
-pub(super) fn describe() -> String {
-    let names: Vec<String> = loaded_programs()
-        .filter_map(Result::ok)
-        .filter(|p| p.program_type() as u32 == XDP)
-        .filter(|p| !p.name_as_str().is_some_and(|n| n.starts_with("lb_")))
-        .map(|p| format!("`{}` (id {})", p.name_as_str().unwrap_or("?"), p.id()))
-        .collect();
-    if names.is_empty() { String::new() } else { format!(": {}", names.join(" or ")) }
+pub(super) fn describe(id: Option<u32>) -> String {
+    let Some(id) = id else { return String::new() };
+    let program = loaded_programs().filter_map(Result::ok).find(|program| program.id() == id);
+    match program.as_ref().and_then(|program| program.name_as_str()) {
+        Some(name) if !name.is_empty() => format!(": `{name}` (id {id})"),
+        _ => format!(": id {id}"),
+    }
 }

@@ -35,6 +35,8 @@ pub struct Interface {
     pub name: String,
     /// Its index.
     pub index: u32,
+    /// Id of the XDP program that was found attached to it.
+    pub occupant: Option<u32>,
 }
 
 /// What the data plane is loaded with.

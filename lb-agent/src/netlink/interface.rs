@@ -20,6 +20,8 @@ pub struct Interface {
     pub mtu: u32,
     /// Its own addresses with the prefix length of each one's subnet, in bits.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// Id of the XDP program that is attached to it.
+    pub xdp_program: Option<u32>,
 }
 
 /// The interface that a VIP is added to: the one whose subnet contains it (the smallest such

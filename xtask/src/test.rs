@@ -51,7 +51,7 @@ fn unit(workspace: &Workspace) -> anyhow::Result<()> {
     // `lb-ebpf` is tested apart: with its default features it builds for the kernel only.
     let host = ["--workspace", "--exclude", TESTS, "--exclude", build_ebpf::PACKAGE];
     let kernel_library = ["--package", build_ebpf::PACKAGE, "--no-default-features"];
-    run_command(workspace.cargo("test").args(host).args(["--lib", "--bins"]))?;
+    run_command(workspace.cargo("test").args(host).args(["--lib", "--bins", "--no-fail-fast"]))?;
     run_command(workspace.cargo("test").args(kernel_library).arg("--lib"))?;
     run_command(workspace.cargo("test").args(host).arg("--doc"))?;
     run_command(workspace.cargo("test").args(kernel_library).arg("--doc"))

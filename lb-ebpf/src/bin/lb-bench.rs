@@ -116,7 +116,7 @@ pub fn bench_forget(_ctx: XdpContext) -> u32 {
     let (Some(bench), Some(s)) = (bench(), scratch()) else { return xdp_action::XDP_ABORTED };
     let n = next(bench);
     forward(bench, n, s);
-    if let Some(flow) = EMBRYO.get_ptr(&s.key) {
+    if let Some(flow) = EMBRYO.get_ptr(s.key) {
         // SAFETY: the element stays mapped while the program runs, and nothing else runs now.
         s.other = s.key.other(unsafe { &*flow });
         for key in [&s.key, &s.other] {

@@ -193,11 +193,11 @@ fn remove(key: &FlowKey, s: &Scratch) {
 #[inline(never)]
 pub(super) fn learn_client(packet: &Packet, flow: &mut Flow, ingress: u32) {
     let other = packet.key.other(flow);
-    for entry in [Some(flow), maps::established(&other), maps::half_open(&other)] {
-        if let Some(entry) = entry {
-            entry.client_mac = packet.eth_src;
-            entry.own_mac = packet.eth_dst;
-            entry.client_ifindex = ingress;
-        }
+    for entry in
+        [Some(flow), maps::established(&other), maps::half_open(&other)].into_iter().flatten()
+    {
+        entry.client_mac = packet.eth_src;
+        entry.own_mac = packet.eth_dst;
+        entry.client_ifindex = ingress;
     }
 }

@@ -58,7 +58,11 @@ pub(super) const HOMES: &[Home] = &[
     Home {
         library: "toml",
         within: AGENT,
-        files: &["lb-agent/src/config/document.rs", "lb-agent/src/config/text.rs"],
+        files: &[
+            "lb-agent/src/config/document.rs",
+            "lb-agent/src/config/file.rs",
+            "lb-agent/src/config/text.rs",
+        ],
         why: "the file format ends where the text is read; everybody else sees a `Config`",
     },
     Home {

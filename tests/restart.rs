@@ -228,6 +228,10 @@ fn unload_leaves_nothing() {
         assert!(shown().contains(part), "no `{part}` in: {}", shown());
     }
     assert!(vips().into_iter().all(served));
+    // Not under a running agent, which would go on as if it served.
+    let error = format!("{:#}", agent.command(&["unload"]).unwrap_err());
+    assert!(error.contains("an agent is running at") && error.contains("hint: "), "{error}");
+    assert!(vips().into_iter().all(served));
     agent.kill(Signal::SIGTERM).unwrap();
     agent.wait(SOON).unwrap();
 

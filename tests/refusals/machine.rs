@@ -4,7 +4,7 @@ use std::fs;
 
 use lb_tests::{agent::Agent, lab::Verdict};
 
-use crate::attempt::{config, lab, left_nothing, pinned, refused, run, ended, serves};
+use crate::attempt::{config, ended, lab, left_nothing, pinned, refused, run, serves};
 
 #[test]
 fn an_occupied_hook_is_named_and_nothing_stays_behind() {
@@ -14,11 +14,14 @@ fn an_occupied_hook_is_named_and_nothing_stays_behind() {
     let shown = balancer.run("ip", &["-d", "link", "show", "eth0"]).unwrap();
     let mut words = shown.split_whitespace().skip_while(|word| *word != "prog/xdp");
     let id = words.nth(2).unwrap();
-    refused(balancer, &[], &config).says(1, &[
-        "failed to attach XDP to `eth0`",
-        &format!("another XDP program is attached to `eth0`: `stub` (id {id})\n"),
-        "hint: `ip link set dev eth0 xdp off`",
-    ]);
+    refused(balancer, &[], &config).says(
+        1,
+        &[
+            "failed to attach XDP to `eth0`",
+            &format!("another XDP program is attached to `eth0`: `stub` (id {id})\n"),
+            "hint: `ip link set dev eth0 xdp off`",
+        ],
+    );
     left_nothing(&lab, &config);
     balancer.detach_xdp("eth0").unwrap();
     serves(&lab, &[], &config);

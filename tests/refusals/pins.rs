@@ -34,11 +34,14 @@ fn a_pinned_map_of_another_shape_is_not_touched() {
     let map = layout.join("services");
     pin_map(balancer, map.to_str().unwrap(), &["key", "4", "value", "8"]);
     let told = format!("the pinned map `{}` is not of this layout", map.display());
-    refused(balancer, &[], &config).says(1, &[
-        &told,
-        "keys of 4 and values of 8 bytes instead of",
-        "hint: `lb-agent unload` removes it",
-    ]);
+    refused(balancer, &[], &config).says(
+        1,
+        &[
+            &told,
+            "keys of 4 and values of 8 bytes instead of",
+            "hint: `lb-agent unload` removes it",
+        ],
+    );
     assert!(map.exists());
     unload_and_serve(&lab, &config);
 }
@@ -47,7 +50,7 @@ fn a_pinned_map_of_another_shape_is_not_touched() {
 fn unload_and_serve(lab: &lb_tests::lab::Lab, config: &lb_tests::agent_config::AgentConfig) {
     let mut unload = agent_command(lab.lb(1)).unwrap();
     unload.arg("--config").arg(lab.lb(1).file("lb.toml")).arg("unload");
-    assert!(unload.status().unwrap().success());
+    assert!(unload.output().unwrap().status.success());
     left_nothing(lab, config);
     serves(lab, &[], config);
 }
@@ -69,7 +72,7 @@ fn a_missing_bpffs_is_mounted() {
     let inner = agent_command(lab.lb(1)).unwrap();
     stats.arg(inner.get_program()).args(inner.get_args());
     stats.arg("--config").arg(lab.lb(1).file("lb.toml")).arg("stats");
-    assert!(stats.status().unwrap().success());
+    assert!(stats.output().unwrap().status.success());
     assert!(agent.terminate().unwrap().success());
 }
 
@@ -80,12 +83,15 @@ fn a_bpffs_that_cannot_be_mounted_is_explained() {
     config.pin_dir = lab.dir().join("bpf");
     let wrapper = ["setpriv", "--bounding-set", "-sys_admin"];
     let told = format!("failed to use `{}` as pin directory", config.pin_dir.display());
-    refused(lab.lb(1), &wrapper, &config).says(1, &[
-        &told,
-        "no bpffs is there, and none can be mounted",
-        "hint: `mount -t bpf bpf /sys/fs/bpf`",
-        "Operation not permitted",
-    ]);
+    refused(lab.lb(1), &wrapper, &config).says(
+        1,
+        &[
+            &told,
+            "no bpffs is there, and none can be mounted",
+            "hint: `mount -t bpf bpf /sys/fs/bpf`",
+            "Operation not permitted",
+        ],
+    );
     left_nothing(&lab, &config);
 
     // A file stands where the directory should be.

@@ -9,12 +9,8 @@ const SYS_ADMIN: u32 = 21;
 const PERFMON: u32 = 38;
 const BPF: u32 = 39;
 /// The verifier lets only CAP_PERFMON do arithmetic on packet pointers.
-const NEEDED: [(u32, &str); 4] = [
-    (12, "CAP_NET_ADMIN"),
-    (13, "CAP_NET_RAW"),
-    (PERFMON, "CAP_PERFMON"),
-    (BPF, "CAP_BPF"),
-];
+const NEEDED: [(u32, &str); 4] =
+    [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (PERFMON, "CAP_PERFMON"), (BPF, "CAP_BPF")];
 
 /// Names what is missing. CAP_SYS_ADMIN stands for CAP_PERFMON and CAP_BPF, as in the kernel.
 pub fn check() -> Result<(), Error> {

@@ -52,7 +52,7 @@ impl Pins {
             fs::create_dir_all(target).map_err(wrong("it cannot be made"))?;
             let none: Option<&str> = None;
             mount(Some("bpf"), target, Some("bpf"), MsFlags::empty(), none)
-                .map_err(|errno| io::Error::from(errno))
+                .map_err(io::Error::from)
                 .map_err(wrong("no bpffs is there, and none can be mounted"))?;
         }
         fs::create_dir_all(&pins.layout).map_err(wrong("it cannot be made"))?;

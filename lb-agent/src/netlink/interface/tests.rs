@@ -9,7 +9,15 @@ fn interface(name: &str, addresses: &[&str]) -> Interface {
         })
         .collect();
     let mac = MacAddr([2, 0, 0, 0, 0, 1]);
-    Interface { name: name.into(), index: 1, mac, up: true, mtu: 1500, addresses, xdp_program: None }
+    Interface {
+        name: name.into(),
+        index: 1,
+        mac,
+        up: true,
+        mtu: 1500,
+        addresses,
+        xdp_program: None,
+    }
 }
 
 #[track_caller]

@@ -1,6 +1,7 @@
 //! Backends that die, fall silent, hang, and come back; and services that have none left. Needs
 //! root.
 #![expect(clippy::print_stdout, reason = "measured figures are told, not asserted")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 use std::{
     io::ErrorKind,

@@ -1,4 +1,5 @@
 //! What the agent says, and leaves behind, where it cannot do its work. Needs root.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 #[path = "refusals/attempt.rs"]
 mod attempt;

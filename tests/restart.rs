@@ -1,11 +1,12 @@
 //! The data plane outlives its agent: crashes, restarts, refused reloads, and the end of it all.
 //! Needs root.
 #![expect(clippy::print_stdout, reason = "measured figures are told, not asserted")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 use std::{
     collections::BTreeMap,
     fs,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, TcpStream},
     path::Path,
     time::{Duration, Instant},
 };
@@ -228,6 +229,10 @@ fn unload_leaves_nothing() {
         assert!(shown().contains(part), "no `{part}` in: {}", shown());
     }
     assert!(vips().into_iter().all(served));
+    // Not under a running agent, which would go on as if it served.
+    let error = format!("{:#}", agent.command(&["unload"]).unwrap_err());
+    assert!(error.contains("an agent is running at") && error.contains("hint: "), "{error}");
+    assert!(vips().into_iter().all(served));
     agent.kill(Signal::SIGTERM).unwrap();
     agent.wait(SOON).unwrap();
 
@@ -238,7 +243,13 @@ fn unload_leaves_nothing() {
     assert_eq!(fs::read_dir(agent.pin_dir()).unwrap().count(), 0);
     wait_until("the program to be detached", SOON, || !shown().contains("xdp")).unwrap();
     assert!(!shown().contains("10.47.160.50") && !shown().contains("fd47:160::50"), "{}", shown());
-    assert!(!vips().into_iter().any(served));
+    // Neighbours that remember the VIP's station get no answer, others find nobody.
+    let patience = Duration::from_secs(1);
+    let connects = |vip: SocketAddr| {
+        let connect = || TcpStream::connect_timeout(&vip, patience).is_ok();
+        lab.client().in_netns(connect).unwrap()
+    };
+    assert!(!vips().into_iter().any(connects));
     let error = format!("{:#}", agent.stats().unwrap_err());
     assert!(error.contains("nothing is pinned in"), "{error}");
     agent.command(&["unload"]).unwrap();

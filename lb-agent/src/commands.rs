@@ -34,7 +34,7 @@ pub async fn dispatch(cli: &Cli) -> ExitCode {
         Command::Flows(args) => flows(&cli.config, args),
         Command::Backend { change } => act(&cli.config, &backend(change)).await,
         Command::Reload => act(&cli.config, &Request::Reload).await,
-        Command::Unload(args) => unload(&pin_dir(&cli.config, args.pin_dir.as_ref())).await,
+        Command::Unload(args) => unload(&cli.config, args.pin_dir.as_ref()).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -131,7 +131,16 @@ fn backend(change: &BackendChange) -> Request {
     Request::Backend { service: target.service.clone(), backend: target.backend.clone(), change }
 }
 
-async fn unload(dir: &Path) -> anyhow::Result<()> {
+/// An agent that runs on would believe that it still serves.
+async fn unload(path: &Path, given: Option<&PathBuf>) -> anyhow::Result<()> {
+    let place = config::whereabouts(path);
+    let dir = given.unwrap_or(&place.pin_dir);
+    if *dir == place.pin_dir && control::answers(&place.admin_socket).await {
+        anyhow::bail!(
+            "an agent is running at `{}`, nothing was removed\n  hint: stop it first",
+            place.admin_socket.display()
+        );
+    }
     if !dir.try_exists().unwrap_or(false) {
         return print(&format!("nothing is pinned in {}\n", dir.display()));
     }

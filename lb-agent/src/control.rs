@@ -116,10 +116,15 @@ pub enum Error {
 
 /// Makes the socket. A left-over of a dead agent is replaced, a live one is not.
 pub async fn listen(path: &Path) -> Result<UnixListener, Error> {
-    if UnixStream::connect(path).await.is_ok() {
+    if answers(path).await {
         return Err(Error::InUse { path: path.to_path_buf() });
     }
     bind(path).map_err(|source| Error::Listen { path: path.to_path_buf(), source })
+}
+
+/// Whether an agent listens there.
+pub async fn answers(path: &Path) -> bool {
+    UnixStream::connect(path).await.is_ok()
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {

@@ -50,7 +50,7 @@ fn a_pinned_map_of_another_shape_is_not_touched() {
 fn unload_and_serve(lab: &lb_tests::lab::Lab, config: &lb_tests::agent_config::AgentConfig) {
     let mut unload = agent_command(lab.lb(1)).unwrap();
     unload.arg("--config").arg(lab.lb(1).file("lb.toml")).arg("unload");
-    assert!(unload.status().unwrap().success());
+    assert!(unload.output().unwrap().status.success());
     left_nothing(lab, config);
     serves(lab, &[], config);
 }
@@ -72,7 +72,7 @@ fn a_missing_bpffs_is_mounted() {
     let inner = agent_command(lab.lb(1)).unwrap();
     stats.arg(inner.get_program()).args(inner.get_args());
     stats.arg("--config").arg(lab.lb(1).file("lb.toml")).arg("stats");
-    assert!(stats.status().unwrap().success());
+    assert!(stats.output().unwrap().status.success());
     assert!(agent.terminate().unwrap().success());
 }
 

@@ -5,11 +5,13 @@
 //! | [`lab`] | hosts, wires, faults, processes; needs root |
 //! | [`pki`] | a certificate authority and what it signed |
 //! | [`apiserver`] | the API server that runs on the lab's backends (`lb-apiserver`) |
+//! | [`agent`] | an agent on a balancer, and its commands |
 //! | [`agent_config`] | the text of a `lb.toml` |
 //! | [`client`] | requests and connection pools, sent from inside a host |
 //! | [`capture`] | tcpdump on a host's interface, and its packets |
 //! | [`wait`] | waiting for a condition instead of for a time |
 
+pub mod agent;
 pub mod agent_config;
 pub mod apiserver;
 pub mod capture;

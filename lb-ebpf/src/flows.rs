@@ -74,6 +74,10 @@ fn established(packet: &Packet, flow: &mut Flow, ingress: u32, route: &mut Route
             }
         }
         Reason::ResetClient => lifecycle::close(&packet.key, flow),
+        // The client itself has ended it.
+        Reason::ResetOfReset if flow.direction == FORWARD => {
+            lifecycle::close(&packet.key, flow);
+        }
         _ => {}
     }
     reason

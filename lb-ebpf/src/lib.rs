@@ -9,6 +9,9 @@
 //! [`cursor`] is the only room here with `unsafe`: all packet memory goes through it.
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod csum;
 pub mod cursor;
 pub mod header;

@@ -13,6 +13,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     config::{self, Config},
+    flow::FlowKey,
     net::{Addr, proto},
     reason::{Reason, Verdict},
     service::ServiceKey,
@@ -79,11 +80,16 @@ fn pipeline(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
         }
     }
     ours(config, packet.eth_dst)?;
-    match packet.key.proto {
-        proto::TCP | proto::UDP => transport(ctx, &packet),
+    let verdict = match packet.key.proto {
+        proto::TCP | proto::UDP => return transport(ctx, &packet),
         proto::ICMP | proto::ICMPV6 => icmp_error(ctx, &packet),
-        _ if is_vip(&packet.key.dst) => Err(Reason::OtherProtocol),
-        _ => Err(Reason::NotVip),
+        _ => Err(Reason::OtherProtocol),
+    };
+    match verdict {
+        Err(Reason::OtherProtocol | Reason::IcmpUnrelated) if !is_vip(&packet.key.dst) => {
+            Err(Reason::NotVip)
+        }
+        verdict => verdict,
     }
 }
 
@@ -116,7 +122,8 @@ fn icmp_error(ctx: &XdpContext, packet: &Packet) -> Result<(Reason, u32), Reason
     if packet.v4 != (packet.key.proto == proto::ICMP) || packet.tagged {
         return Err(Reason::OtherProtocol);
     }
-    let Some(key) = icmp::quoted(cursor(ctx), packet.v4) else { return Err(Reason::IcmpUnrelated) };
+    let mut key = FlowKey::default();
+    icmp::quoted(cursor(ctx), packet, &mut key)?;
     if key.dst != packet.key.dst {
         return Err(Reason::IcmpUnrelated);
     }
@@ -128,7 +135,7 @@ fn icmp_error(ctx: &XdpContext, packet: &Packet) -> Result<(Reason, u32), Reason
     if packet.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
-    icmp::translate(cursor(ctx), packet.v4, key.proto, &route.to).ok_or(Reason::Internal)?;
+    icmp::translate(cursor(ctx), packet, key.proto, &route.to).ok_or(Reason::Internal)?;
     send(ctx, route.to.ifindex).map(|action| (reason, action))
 }
 
@@ -172,11 +179,11 @@ fn may_be_vip(config: &Config, dst: &Addr) -> bool {
 #[inline(always)]
 fn ours(config: &Config, dst: u64) -> Result<(), Reason> {
     for &mac in &config.own_macs {
-        if mac == dst {
-            return Ok(());
-        }
         if mac == 0 {
             break;
+        }
+        if mac == dst {
+            return Ok(());
         }
     }
     Err(Reason::NotOurMac)

@@ -11,7 +11,7 @@ use lb_common::{
     config::Config,
     counter::{Counter, Traffic},
     flow::{Flow, FlowKey},
-    maglev::MaglevTable,
+    maglev::SLOTS,
     reason::Reason,
     service::{Service, ServiceKey},
 };
@@ -29,8 +29,12 @@ static SERVICES: HashMap<
 
 /// Service id → its Maglev table. The agent swaps in a fresh inner map; a packet sees the old or
 /// the new table.
+///
+/// The inner value is a [`MaglevTable`](lb_common::maglev::MaglevTable)'s bare array: up to 6.1 the
+/// kernel takes a map whose value's BTF is a structure for another kind than one without BTF, which
+/// the agent's are, and refuses the swap with `EINVAL`.
 #[btf_map(name = "maglev")]
-static MAGLEV: ArrayOfMaps<Array<MaglevTable, 1>, { MAX_SERVICES as usize }> = ArrayOfMaps::new();
+static MAGLEV: ArrayOfMaps<Array<[u16; SLOTS], 1>, { MAX_SERVICES as usize }> = ArrayOfMaps::new();
 
 /// Backend id → backend; see [`Backend`] for how it is changed under readers.
 #[btf_map(name = "backends")]
@@ -109,7 +113,7 @@ pub(crate) fn service(key: &ServiceKey) -> Option<Service> {
 #[inline(always)]
 pub(crate) fn maglev(service: u16, slot: usize) -> u16 {
     match MAGLEV.get_value(u32::from(service), &0) {
-        Some(table) => table.slots.get(slot).copied().unwrap_or(0),
+        Some(table) => table.get(slot).copied().unwrap_or(0),
         None => 0,
     }
 }

@@ -141,7 +141,8 @@ fn ipv6(
 ) -> Result<(), Reason> {
     let ip = cursor.take::<Ipv6Hdr>().ok_or(Reason::Truncated)?;
     packet.key.dst = Addr::v6(ip.dst);
-    if !wanted(&packet.key.dst) {
+    // In our keys a v4-mapped address means IPv4; in an IPv6 header it is nobody's.
+    if packet.key.dst.is_v4() || !wanted(&packet.key.dst) {
         return Err(Reason::NotVip);
     }
     packet.key.src = Addr::v6(ip.src);

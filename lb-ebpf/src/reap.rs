@@ -24,14 +24,13 @@ pub(crate) fn run(mut cursor: Cursor<'_>) -> Option<()> {
     let request = &mut cursor.take::<Request>()?.0;
     // SAFETY: helpers without arguments.
     let (now, ktime) = unsafe { (bpf_jiffies64() as u32, bpf_ktime_get_ns()) };
-    let spare_younger = now.wrapping_sub(request.not_after);
     let mut removed = 0;
     for i in 0..BATCH {
         if i >= request.count as usize {
             break;
         }
         let key = request.keys[i];
-        removed += u32::from(remove(&key, now, spare_younger));
+        removed += u32::from(remove(&key, request.not_after));
     }
     request.removed = removed;
     request.jiffies = now;
@@ -42,14 +41,12 @@ pub(crate) fn run(mut cursor: Cursor<'_>) -> Option<()> {
 /// Removes the flow of this forward key unless one of its directions is younger. The forward entry
 /// goes first: while it stands it may use the NAT port that the reverse entry holds.
 #[inline(never)]
-fn remove(key: &FlowKey, now: u32, spare_younger: u32) -> bool {
+fn remove(key: &FlowKey, not_after: u32) -> bool {
     let Some(flow) = maps::established(key) else { return false };
     let other = key.other(flow);
-    let mut age = now.wrapping_sub(flow.last_seen);
-    if let Some(reverse) = maps::established(&other) {
-        age = age.min(now.wrapping_sub(reverse.last_seen));
-    }
-    if age < spare_younger {
+    if later(flow.last_seen, not_after)
+        || maps::established(&other).is_some_and(|reverse| later(reverse.last_seen, not_after))
+    {
         return false;
     }
     let (backend, service) = (flow.backend, flow.service);
@@ -59,4 +56,11 @@ fn remove(key: &FlowKey, now: u32, spare_younger: u32) -> bool {
     traffic::closed(backend, service);
     maps::remove_established(&other);
     true
+}
+
+/// Compared with `not_after` itself, not as ages: another CPU may have seen the flow a tick after
+/// this one looked at the clock.
+#[inline(always)]
+const fn later(seen: u32, not_after: u32) -> bool {
+    seen.wrapping_sub(not_after) as i32 > 0
 }

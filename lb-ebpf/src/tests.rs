@@ -1,1 +1,10 @@
 //! Host tests of the packet path.
+
+mod csum;
+mod cursor;
+mod frames;
+mod icmp;
+mod parse;
+mod reset;
+mod rewrite;
+mod select;

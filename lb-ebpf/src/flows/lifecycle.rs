@@ -16,29 +16,37 @@ use crate::{
 /// A client's packet of a half-open flow went to the backend.
 #[inline(never)]
 pub(super) fn client_spoke(packet: &Packet, flow: &mut Flow) -> Reason {
-    if !packet.is_tcp() {
+    if packet.is_tcp() {
+        if packet.has(tcp_flags::RST) {
+            flow.flags |= flow_flags::CLOSED;
+        }
+        if flow.flags & flow_flags::CLOSED != 0 {
+            return Reason::ToBackend;
+        }
+        let proven = flow.flags & flow_flags::MIDSTREAM != 0
+            || (flow.flags & flow_flags::REPLIED != 0 && packet.ack == flow.expect_ack);
+        if proven && !packet.opens() {
+            if packet.has(tcp_flags::FIN) {
+                flow.flags |= flow_flags::FIN;
+            }
+            if flow.flags & flow_flags::REPLIED != 0 {
+                return establish(&packet.key, flow, Reason::ToBackend);
+            }
+        }
+    }
+    keep_port(&packet.key, flow)
+}
+
+/// The table may have evicted the other half alone, and another client may hold the port since.
+#[inline(always)]
+fn keep_port(key: &FlowKey, flow: &Flow) -> Reason {
+    let Some(s) = maps::scratch() else { return Reason::Internal };
+    s.flow = *flow;
+    if open::claim_port(key, s, false) {
         return Reason::ToBackend;
     }
-    if packet.has(tcp_flags::RST) {
-        flow.flags |= flow_flags::CLOSED;
-        return Reason::ToBackend;
-    }
-    if flow.flags & flow_flags::CLOSED != 0 {
-        return Reason::ToBackend;
-    }
-    if packet.opens() {
-        // The table may have evicted the other half alone.
-        let Some(s) = maps::scratch() else { return Reason::Internal };
-        mirror(&packet.key, flow, &mut s.other, &mut s.reverse);
-        return match maps::claim_half_open(&s.other, &s.reverse) {
-            Ok(()) | Err(InsertError::Exists | InsertError::Full) => Reason::ToBackend,
-        };
-    }
-    let proven = flow.flags & flow_flags::MIDSTREAM != 0 || packet.ack == flow.expect_ack;
-    if flow.flags & flow_flags::REPLIED != 0 && proven {
-        return establish(&packet.key, flow, Reason::ToBackend);
-    }
-    Reason::ToBackend
+    maps::remove_half_open(key);
+    Reason::NatPortLost
 }
 
 /// A backend's packet of a half-open flow went to the client.
@@ -60,6 +68,12 @@ pub(super) fn backend_spoke(packet: &Packet, reverse: &mut Flow) -> Reason {
     } else if flow.flags & flow_flags::MIDSTREAM != 0 {
         flow.flags |= flow_flags::REPLIED;
     }
+    if packet.has(tcp_flags::FIN) {
+        reverse.flags |= flow_flags::FIN;
+        if flow.flags & flow_flags::FIN != 0 {
+            flow.flags |= flow_flags::CLOSED;
+        }
+    }
     Reason::ToClient
 }
 
@@ -69,9 +83,16 @@ pub(super) fn backend_spoke(packet: &Packet, reverse: &mut Flow) -> Reason {
 fn establish(key: &FlowKey, flow: &mut Flow, done: Reason) -> Reason {
     let Some(s) = maps::scratch() else { return Reason::Internal };
     s.flow = *flow;
-    s.flow.flags = 0;
+    s.flow.flags = flow.flags & flow_flags::FIN;
     s.flow.expect_ack = 0;
     mirror(key, &s.flow, &mut s.other, &mut s.reverse);
+    if let Some(half) = maps::half_open(&s.other) {
+        s.reverse.flags = half.flags & flow_flags::FIN;
+        if s.flow.flags & s.reverse.flags != 0 {
+            flow.flags |= flow_flags::CLOSED;
+            return done;
+        }
+    }
     let claimed = match maps::claim_established(&s.other, &s.reverse) {
         Ok(()) => true,
         Err(InsertError::Exists) => {

@@ -59,7 +59,11 @@ pub(super) fn flow(packet: &Packet, ingress: u32, route: &mut Route) -> Reason {
     flow.client_mac = packet.eth_src;
     flow.own_mac = packet.eth_dst;
     flow.direction = FORWARD;
-    flow.flags = if packet.is_tcp() && !packet.opens() { flow_flags::MIDSTREAM } else { 0 };
+    flow.flags = match () {
+        () if !packet.is_tcp() || packet.opens() => 0,
+        () if packet.has(tcp_flags::FIN) => flow_flags::MIDSTREAM | flow_flags::FIN,
+        () => flow_flags::MIDSTREAM,
+    };
     flow.pad = 0;
     let reason = along(flow, backend, route);
     if !matches!(reason, Reason::ToBackend) {
@@ -77,7 +81,7 @@ pub(super) fn flow(packet: &Packet, ingress: u32, route: &mut Route) -> Reason {
 fn claim(key: &FlowKey, hash: FlowHash, scratch: &mut Scratch) -> bool {
     for k in 0..NAT_PROBES {
         scratch.flow.new_sport = hash.nat_port(k);
-        if claim_port(key, scratch) {
+        if claim_port(key, scratch, true) {
             set_deltas(key, &mut scratch.flow);
             if let Err(InsertError::Exists) = maps::claim_half_open(key, &scratch.flow) {
                 // Another CPU was first with the same tuple: its entry holds.
@@ -91,20 +95,45 @@ fn claim(key: &FlowKey, hash: FlowHash, scratch: &mut Scratch) -> bool {
     false
 }
 
-/// One probe: taken by nobody, or held for this very client.
+/// Claims the NAT port of the flow in the scratch room: taken by nobody, or held for this very
+/// client. For a flow made `anew` an established entry whose other half is gone is a leftover: by
+/// it the backend's answer would not count as one.
 #[inline(never)]
-fn claim_port(key: &FlowKey, scratch: &mut Scratch) -> bool {
+pub(super) fn claim_port(key: &FlowKey, scratch: &mut Scratch, anew: bool) -> bool {
     mirror(key, &scratch.flow, &mut scratch.other, &mut scratch.reverse);
     if let Some(held) = maps::established(&scratch.other) {
-        return same_client(held, &scratch.reverse);
+        if !same_client(held, &scratch.reverse) {
+            return false;
+        }
+        if !anew || maps::established(key).is_some() {
+            return true;
+        }
+        maps::remove_established(&scratch.other);
+    }
+    if let Some(held) = maps::half_open(&scratch.other) {
+        return adopt(held, &scratch.reverse);
     }
     match maps::claim_half_open(&scratch.other, &scratch.reverse) {
         Ok(()) => true,
         Err(InsertError::Exists) => {
-            maps::half_open(&scratch.other).is_some_and(|held| same_client(held, &scratch.reverse))
+            maps::half_open(&scratch.other).is_some_and(|held| adopt(held, &scratch.reverse))
         }
         Err(InsertError::Full) => false,
     }
+}
+
+/// Takes over an entry that was left from the same client's earlier flow: its FIN was that one's,
+/// and the way back to the client may have changed since.
+#[inline(always)]
+fn adopt(held: &mut Flow, reverse: &Flow) -> bool {
+    if !same_client(held, reverse) {
+        return false;
+    }
+    held.client_mac = reverse.client_mac;
+    held.own_mac = reverse.own_mac;
+    held.client_ifindex = reverse.client_ifindex;
+    held.flags = reverse.flags;
+    true
 }
 
 /// Whether two reverse entries lead to the same client through the same service.

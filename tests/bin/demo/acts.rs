@@ -127,7 +127,10 @@ impl<'a> Stage<'a> {
         let late = since(&requests, drained);
         let late = late.iter().filter(|r| r.outcome.as_deref() == Ok("cp-02")).count();
         self.timeline.must(late == 0, &format!("{late} of them went to cp-02"));
-        self.unbroken(&before);
+        let (its, others): (Vec<_>, Vec<_>) =
+            before.into_iter().partition(|(_, watch)| watch.server == "cp-02");
+        self.unbroken(&its, "watches on cp-02");
+        self.unbroken(&others, "others");
 
         self.timeline.doing("lb-agent backend ready kube-apiserver/cp-02");
         self.backend("ready", "cp-02")?;
@@ -168,7 +171,7 @@ impl<'a> Stage<'a> {
         self.timeline.must(true, &format!("{through} of them through lb-01's VIPs"));
         let stats = self.nodes[0].command(&["stats"]).is_ok();
         self.timeline.must(stats, "`lb-agent stats` answers all the same");
-        self.unbroken(&before);
+        self.unbroken(&before, "watches");
 
         self.timeline.doing("start the agent on lb-01 again");
         let restart = Instant::now();
@@ -178,7 +181,7 @@ impl<'a> Stage<'a> {
             format!("it has taken over what runs, after {:.2} s", restart.elapsed().as_secs_f64());
         self.timeline.saw(Instant::now(), &text);
         self.scene(restart);
-        self.unbroken(&before);
+        self.unbroken(&before, "watches");
         Ok(())
     }
 
@@ -189,14 +192,13 @@ impl<'a> Stage<'a> {
     }
 
     /// Demands that every watch that stood before has heard from its server since.
-    fn unbroken(&mut self, before: &[(usize, Watch)]) {
+    fn unbroken(&mut self, before: &[(usize, Watch)], which: &str) {
         let now = self.load.watches();
         let well = |(place, old): &&(usize, Watch)| {
             now[*place].broke.is_none() && now[*place].events > old.events
         };
         let count = before.iter().filter(well).count();
-        let on = before.iter().filter(|(_, watch)| watch.server == "cp-02").count();
-        let text = format!("{count} of {} watches go on, the {on} on cp-02 too", before.len());
+        let text = format!("{count} of {} {which} go on", before.len());
         self.timeline.must(count == before.len(), &text);
     }
 

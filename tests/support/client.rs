@@ -148,7 +148,11 @@ fn exchange(tls: &Arc<ClientConfig>, address: SocketAddr, request: &[u8]) -> Res
     parse(&answer)
 }
 
-fn parse(answer: &[u8]) -> Result<Answer> {
+/// Reads a whole HTTP/1.1 answer: status, `X-Server`, body.
+///
+/// # Errors
+/// When it is cut short.
+pub fn parse(answer: &[u8]) -> Result<Answer> {
     let text = String::from_utf8_lossy(answer);
     let (head, body) = text.split_once("\r\n\r\n").context("the answer has no end of header")?;
     let status = head.split_whitespace().nth(1).and_then(|word| word.parse().ok());

@@ -205,7 +205,7 @@ impl Lab {
     /// # Errors
     /// When it does not, or the program `lb-apiserver` has not been built.
     pub fn start_api_server(&self, host: &Host) -> Result<Process> {
-        let mut command = host.command(program("lb-apiserver")?);
+        let mut command = host.command(program_or("LB_APISERVER", "lb-apiserver")?);
         command
             .args(["--name", host.name()])
             .args(["--listen", &format!("[::]:{API_PORT}")])
@@ -348,6 +348,14 @@ pub fn program(name: &str) -> Result<PathBuf> {
             own.display()
         )
     })
+}
+
+/// The program that an environment variable names, or else [`program`].
+///
+/// # Errors
+/// As [`program`], without the variable.
+pub fn program_or(variable: &str, name: &str) -> Result<PathBuf> {
+    env::var_os(variable).map_or_else(|| program(name), |path| Ok(path.into()))
 }
 
 /// Stops a process as a crash would: SIGKILL, and waits for its end.

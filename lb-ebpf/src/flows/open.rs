@@ -82,17 +82,109 @@ fn claim(key: &FlowKey, hash: FlowHash, scratch: &mut Scratch) -> bool {
     for k in 0..NAT_PROBES {
         scratch.flow.new_sport = hash.nat_port(k);
         if claim_port(key, scratch, true) {
-            set_deltas(key, &mut scratch.flow);
-            if let Err(InsertError::Exists) = maps::claim_half_open(key, &scratch.flow) {
-                // Another CPU was first with the same tuple: its entry holds.
-                if let Some(winner) = maps::half_open(key) {
-                    scratch.flow = *winner;
-                }
-            }
+            insert(key, scratch);
             return true;
         }
     }
-    false
+    // A second walk, only when there is no other way: ports are fewer than the flows that may be
+    // half open, so the table need not have evicted anything yet.
+    take_over(key, hash, scratch)
+}
+
+/// Inserts the forward entry of the flow in the scratch room, whose port is claimed.
+#[inline(always)]
+fn insert(key: &FlowKey, scratch: &mut Scratch) {
+    set_deltas(key, &mut scratch.flow);
+    if let Err(InsertError::Exists) = maps::claim_half_open(key, &scratch.flow) {
+        // Another CPU was first with the same tuple: its entry holds.
+        if let Some(winner) = maps::half_open(key) {
+            scratch.flow = *winner;
+        }
+    }
+}
+
+/// Who holds a NAT port that somebody else wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// A flow that must not lose it.
+    Established,
+    /// A flow that a flood of others could evict just as well.
+    HalfOpen,
+    /// A flow that has ended.
+    Closed,
+}
+
+/// Takes a NAT port from a flow that has ended, or else from one that is half open.
+#[inline(never)]
+fn take_over(key: &FlowKey, hash: FlowHash, scratch: &mut Scratch) -> bool {
+    let mut chosen = None;
+    for k in 0..NAT_PROBES {
+        scratch.flow.new_sport = hash.nat_port(k);
+        scratch.other = key.other(&scratch.flow);
+        match holder(&scratch.other) {
+            Holder::Established => {}
+            Holder::HalfOpen => chosen = chosen.or(Some(k)),
+            Holder::Closed => {
+                chosen = Some(k);
+                break;
+            }
+        }
+    }
+    let Some(k) = chosen else { return false };
+    scratch.flow.new_sport = hash.nat_port(k);
+    if !seize_port(key, scratch) {
+        return false;
+    }
+    insert(key, scratch);
+    true
+}
+
+/// Who holds the port of this reverse key.
+#[inline(never)]
+fn holder(other: &FlowKey) -> Holder {
+    if maps::established(other).is_some() {
+        return Holder::Established;
+    }
+    // Given back meanwhile: as good as closed.
+    let Some(held) = maps::half_open(other) else { return Holder::Closed };
+    let theirs = other.other(held);
+    if maps::established(&theirs).is_some_and(|flow| theirs.other(flow) == *other) {
+        return Holder::Established;
+    }
+    let closed = held.flags & flow_flags::CLOSED != 0
+        || maps::half_open(&theirs).is_some_and(|flow| {
+            flow.flags & flow_flags::CLOSED != 0 && theirs.other(flow) == *other
+        });
+    if closed { Holder::Closed } else { Holder::HalfOpen }
+}
+
+/// Takes the port of the flow in the scratch room from its half-open holder. Its forward entry goes
+/// too, unless that has found another port; a packet of it opens another flow.
+///
+/// Of several CPUs that come for the same port one removes the holder, and the others give up. One
+/// that looks a moment too late may still remove the winner's entry: the winner's next packet finds
+/// the port lost then, like any flow whose other half the table has evicted.
+#[inline(never)]
+fn seize_port(key: &FlowKey, scratch: &mut Scratch) -> bool {
+    mirror(key, &scratch.flow, &mut scratch.other, &mut scratch.reverse);
+    if let Some(held) = maps::half_open(&scratch.other) {
+        let theirs = scratch.other.other(held);
+        if !maps::remove_half_open(&scratch.other) {
+            return false;
+        }
+        if maps::half_open(&theirs).is_some_and(|flow| theirs.other(flow) == scratch.other) {
+            maps::remove_half_open(&theirs);
+        }
+    }
+    if maps::claim_half_open(&scratch.other, &scratch.reverse).is_err() {
+        return false;
+    }
+    if maps::established(&scratch.other).is_some() {
+        // The holder was established on another CPU since it was looked at.
+        maps::remove_half_open(&scratch.other);
+        return false;
+    }
+    true
 }
 
 /// Claims the NAT port of the flow in the scratch room: taken by nobody, or held for this very

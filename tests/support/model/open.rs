@@ -73,7 +73,47 @@ impl Model {
                 return Ok(entry);
             }
         }
-        Err(Reason::NatPortsBusy)
+        let k = self.weakest_port(&view.key, &entry, hash).ok_or(Reason::NatPortsBusy)?;
+        entry.new_sport = hash.nat_port(k).get();
+        self.evict(&other(&view.key, &entry));
+        self.embryo.insert(other(&view.key, &entry), mirror(&view.key, &entry));
+        self.embryo.insert(view.key, entry.clone());
+        Ok(entry)
+    }
+
+    /// The first probe whose port a closed flow holds, or else a half-open one.
+    fn weakest_port(&self, key: &FlowKey, entry: &Entry, hash: FlowHash) -> Option<u32> {
+        let reverse_key =
+            |k: u32| other(key, &Entry { new_sport: hash.nat_port(k).get(), ..entry.clone() });
+        let mut weak = (0..PROBES).filter(|&k| {
+            let port = reverse_key(k);
+            let owner = self.conns.get(&self.owner(&port));
+            !self.conns.contains_key(&port)
+                && owner.is_none_or(|o| !leads_to(&self.owner(&port), o, &port))
+        });
+        let first = weak.clone().next();
+        weak.find(|&k| self.over(&reverse_key(k))).or(first)
+    }
+
+    /// The forward key of the half-open flow that holds a port.
+    fn owner(&self, port: &FlowKey) -> FlowKey {
+        self.embryo.get(port).map_or(*port, |held| other(port, held))
+    }
+
+    /// Whether either of a half-open flow's entries says that it has ended.
+    fn over(&self, port: &FlowKey) -> bool {
+        let owner = self.owner(port);
+        let forward = self.embryo.get(&owner).filter(|o| leads_to(&owner, o, port));
+        forward.into_iter().chain(self.embryo.get(port)).any(|entry| entry.closed)
+    }
+
+    /// Removes a port's half-open holder, with its forward entry if that still leads there.
+    fn evict(&mut self, port: &FlowKey) {
+        let owner = self.owner(port);
+        if self.embryo.get(&owner).is_some_and(|o| leads_to(&owner, o, port)) {
+            self.embryo.remove(&owner);
+        }
+        self.embryo.remove(port);
     }
 
     /// Holds the port of this forward entry for its client; false when another has it.
@@ -106,6 +146,11 @@ impl Model {
             }
         }
     }
+}
+
+/// Whether the other direction of the flow with this key and entry is found under `port`.
+fn leads_to(key: &FlowKey, entry: &Entry, port: &FlowKey) -> bool {
+    other(key, entry) == *port
 }
 
 fn no_backend(view: &View, service: &Service) -> Reason {

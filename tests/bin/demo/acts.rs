@@ -1,0 +1,222 @@
+//! The play: what is done to the lab, and what its clients must see.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use lb_tests::{
+    lab::{Lab, Process, crash},
+    wait::{SOON, wait_for},
+};
+
+use crate::{
+    judge::{Outage, failed, reasons, since, spread},
+    load::{Load, Watch},
+    node::Node,
+    timeline::Timeline,
+};
+
+/// How long the clients are watched after each change.
+const SCENE: Duration = Duration::from_secs(2);
+
+/// Everything that plays a part.
+pub(crate) struct Stage<'a> {
+    lab: &'a Lab,
+    pub(crate) servers: Vec<Process>,
+    pub(crate) nodes: [Node; 2],
+    pub(crate) load: Load,
+    pub(crate) timeline: Timeline,
+    pub(crate) outages: Vec<Outage>,
+}
+
+impl<'a> Stage<'a> {
+    /// The traffic flows already.
+    pub(crate) fn new(lab: &'a Lab, servers: Vec<Process>, nodes: [Node; 2], load: Load) -> Self {
+        Self { lab, servers, nodes, load, timeline: Timeline::begin(), outages: Vec::new() }
+    }
+
+    /// All acts.
+    ///
+    /// # Errors
+    /// When something cannot be done; what does not hold goes to the timeline.
+    pub(crate) fn play(&mut self) -> Result<()> {
+        self.timeline.doing("nothing yet: all three servers share the load");
+        self.scene(Instant::now());
+        self.kill_a_server()?;
+        self.drain_another()?;
+        self.bring_it_back()?;
+        self.kill_an_agent()
+    }
+
+    /// Lets the traffic flow, and demands that no request that began at or after `from` fails.
+    fn scene(&mut self, from: Instant) {
+        sleep(SCENE);
+        let requests = self.load.requests();
+        let requests = since(&requests, from);
+        let failures = failed(requests.iter().copied());
+        let (held, count) = (failures.is_empty(), failures.len());
+        let details = if held { spread(requests.iter().copied()) } else { reasons(failures) };
+        let text = format!("{} new connections, {count} failed: {details}", requests.len());
+        self.timeline.must(held, &text);
+    }
+
+    fn kill_a_server(&mut self) -> Result<()> {
+        let before = self.standing();
+        self.timeline.doing("kill -9 the API server on cp-01");
+        let death = Instant::now();
+        crash(&mut self.servers[0])?;
+        let verdicts = self.verdicts("cp-01", false)?;
+        let outage = Outage { death, verdicts };
+        sleep(SCENE);
+        self.report_outage(&outage);
+        self.broken_with(&before, "cp-01");
+        let end = outage.end();
+        self.outages.push(outage);
+        self.scene(end);
+        Ok(())
+    }
+
+    /// When each VIP's agent was seen to have a backend in rotation, or out of it.
+    fn verdicts(&self, backend: &str, wanted: bool) -> Result<Vec<Instant>> {
+        let mut seen = [[None; 2]; 2];
+        wait_for(&format!("a verdict on {backend}"), SOON, || {
+            for (node, seen) in self.nodes.iter().zip(&mut seen) {
+                let rotation = node.in_rotation(backend)?;
+                for (seen, _) in seen.iter_mut().zip(rotation).filter(|(_, r)| *r == wanted) {
+                    seen.get_or_insert_with(Instant::now);
+                }
+            }
+            let all: Option<Vec<Instant>> = seen.iter().flatten().copied().collect();
+            all.context("not all agents have found it out")
+        })
+    }
+
+    fn report_outage(&self, outage: &Outage) {
+        let requests = self.load.requests();
+        let meanwhile: Vec<_> = requests.iter().filter(|r| outage.covers(r)).collect();
+        let failures = failed(meanwhile.iter().copied());
+        let mut ends: Vec<Instant> = failures.iter().map(|request| request.ended).collect();
+        ends.sort();
+        if let (Some(first), Some(last)) = (ends.first(), ends.last()) {
+            self.timeline.saw(*first, "the first request fails");
+            self.timeline.saw(
+                *last,
+                &format!(
+                    "the last request fails: {} of {} up to the verdict ({})",
+                    failures.len(),
+                    meanwhile.len(),
+                    reasons(failures)
+                ),
+            );
+        }
+        let took = (outage.end() - outage.death).as_secs_f64();
+        let text = format!("verdict on both nodes {took:.2} s after the death: cp-01 is down");
+        self.timeline.saw(outage.end(), &text);
+    }
+
+    fn drain_another(&mut self) -> Result<()> {
+        let before = self.standing();
+        self.timeline
+            .doing("lb-agent backend drain kube-apiserver/cp-02   (both nodes, v4 and v6)");
+        self.backend("drain", "cp-02")?;
+        let drained = Instant::now();
+        self.scene(drained);
+        let requests = self.load.requests();
+        let late = since(&requests, drained);
+        let late = late.iter().filter(|r| r.outcome.as_deref() == Ok("cp-02")).count();
+        self.timeline.must(late == 0, &format!("{late} of them went to cp-02"));
+        let (its, others): (Vec<_>, Vec<_>) =
+            before.into_iter().partition(|(_, watch)| watch.server == "cp-02");
+        self.unbroken(&its, "watches on cp-02");
+        self.unbroken(&others, "others");
+
+        self.timeline.doing("lb-agent backend ready kube-apiserver/cp-02");
+        self.backend("ready", "cp-02")?;
+        self.verdicts("cp-02", true)?;
+        self.scene(Instant::now());
+        Ok(())
+    }
+
+    fn backend(&self, verb: &str, backend: &str) -> Result<()> {
+        self.nodes.iter().try_for_each(|node| node.backend(verb, backend))
+    }
+
+    fn bring_it_back(&mut self) -> Result<()> {
+        self.timeline.doing("start the API server on cp-01 again");
+        self.servers[0] = self.lab.start_api_server(self.lab.cp(1))?;
+        let answers = Instant::now();
+        let back = self.verdicts("cp-01", true)?.into_iter().fold(answers, Instant::max);
+        self.timeline.saw(
+            back,
+            &format!(
+                "up on both nodes {:.2} s after its first answer",
+                (back - answers).as_secs_f64()
+            ),
+        );
+        self.scene(back);
+        Ok(())
+    }
+
+    fn kill_an_agent(&mut self) -> Result<()> {
+        let before = self.standing();
+        self.timeline.doing("kill -9 the agent on lb-01");
+        let death = Instant::now();
+        self.nodes[0].crash()?;
+        self.scene(death);
+        let through: Vec<_> = self.load.requests();
+        let through = since(&through, death).iter().filter(|request| request.vip < 2).count();
+        ensure!(through > 0, "no request went through lb-01 while its agent was dead");
+        self.timeline.must(true, &format!("{through} of them through lb-01's VIPs"));
+        let stats = self.nodes[0].command(&["stats"]).is_ok();
+        self.timeline.must(stats, "`lb-agent stats` answers all the same");
+        self.unbroken(&before, "watches");
+
+        self.timeline.doing("start the agent on lb-01 again");
+        let restart = Instant::now();
+        self.nodes[0].restart()?;
+        self.nodes[0].wait_ready()?;
+        let text =
+            format!("it has taken over what runs, after {:.2} s", restart.elapsed().as_secs_f64());
+        self.timeline.saw(Instant::now(), &text);
+        self.scene(restart);
+        self.unbroken(&before, "watches");
+        Ok(())
+    }
+
+    /// Watches that stand, with their places among all.
+    fn standing(&self) -> Vec<(usize, Watch)> {
+        let watches = self.load.watches().into_iter().enumerate();
+        watches.filter(|(_, watch)| watch.broke.is_none()).collect()
+    }
+
+    /// Demands that every watch that stood before has heard from its server since.
+    fn unbroken(&mut self, before: &[(usize, Watch)], which: &str) {
+        let now = self.load.watches();
+        let well = |(place, old): &&(usize, Watch)| {
+            now[*place].broke.is_none() && now[*place].events > old.events
+        };
+        let count = before.iter().filter(well).count();
+        let text = format!("{count} of {} {which} go on", before.len());
+        self.timeline.must(count == before.len(), &text);
+    }
+
+    /// Demands that the watches on a server broke, and no others.
+    fn broken_with(&mut self, before: &[(usize, Watch)], server: &str) {
+        let now = self.load.watches();
+        let (lost, others): (Vec<_>, Vec<_>) =
+            before.iter().partition(|(_, watch)| watch.server == server);
+        let broken = |some: &[&(usize, Watch)]| {
+            some.iter().filter(|(place, _)| now[*place].broke.is_some()).count()
+        };
+        let text = format!(
+            "of the watches on {server} {} of {} broke, of the others {} of {}",
+            broken(&lost),
+            lost.len(),
+            broken(&others),
+            others.len()
+        );
+        self.timeline.must(broken(&lost) == lost.len() && broken(&others) == 0, &text);
+    }
+}

@@ -1,0 +1,120 @@
+//! `lb-demo`: the product shown at work in a lab, judged by its clients. `cargo xtask demo` runs
+//! it as root; `LB_AGENT`, `LB_APISERVER` and `LB_EBPF_OBJECT` say where the programs are when
+//! they are not beside this one.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`load`] | the clients |
+//! | [`node`] | a balancer with its agent |
+//! | [`acts`] | what is done to them, in order |
+//! | [`judge`] | which failures were to be expected |
+//! | [`timeline`] | what is printed while it happens |
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool answers on stdout and complains on stderr"
+)]
+
+mod acts;
+mod judge;
+mod load;
+mod node;
+mod timeline;
+
+use std::{net::SocketAddr, process::ExitCode, time::Instant};
+
+use anyhow::Result;
+use lb_tests::lab::Lab;
+
+use crate::{
+    acts::Stage,
+    judge::{failed, reasons, spread},
+    load::{Load, PACE, WATCHES},
+    node::Node,
+};
+
+fn main() -> ExitCode {
+    match demo() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether service held.
+fn demo() -> Result<bool> {
+    let began = Instant::now();
+    let lab = Lab::new()?;
+    let servers = lab.start_api_servers()?;
+    let nodes = [Node::start(&lab, 1)?, Node::start(&lab, 2)?];
+    introduce(&nodes);
+
+    let vips: Vec<SocketAddr> = nodes.iter().flat_map(|node| node.vips).collect();
+    let load = Load::start(lab.client(), lab.pki(), vips)?;
+    let mut stage = Stage::new(&lab, servers, nodes, load);
+    stage.play()?;
+    stage.load.finish()?;
+    tables(&stage.nodes[0])?;
+    let held = conclude(&stage);
+
+    // The lab goes last: it holds what the others run in.
+    drop(stage);
+    drop(lab);
+    println!("the lab is down; all this took {:.0} s", began.elapsed().as_secs_f64());
+    Ok(held)
+}
+
+fn introduce(nodes: &[Node; 2]) {
+    println!("Network namespaces on one bridge stand for six machines:");
+    println!(
+        "  client        sends an HTTPS request over a new connection every {PACE:?}, through"
+    );
+    println!("                the virtual addresses (VIPs) by turns, and verifies the server;");
+    println!("                beside that it holds {WATCHES} watches open through each VIP");
+    for node in nodes {
+        let [v4, v6] = node.vips.map(|vip| vip.ip());
+        println!("  {:<12}  XDP program and agent; holds the VIPs {v4} and {v6}", node.name());
+    }
+    println!("  cp-01..cp-03  HTTPS API servers on port 6443, their /readyz checked every 200 ms:");
+    println!("                three failures are the verdict `down`, two successes lift it");
+    println!("This version has no VRRP yet: each VIP is held by one node and does not move, so to");
+    println!(
+        "\"fail a node\" here means to kill its agent: the kernel goes on forwarding without."
+    );
+}
+
+fn tables(node: &Node) -> Result<()> {
+    for verb in ["status", "stats"] {
+        println!("\n[{}] lb-agent {verb}", node.name());
+        print!("{}", node.command(&[verb])?);
+    }
+    Ok(())
+}
+
+/// The verdict over every request, those too that ended after their act.
+fn conclude(stage: &Stage<'_>) -> bool {
+    let requests = stage.load.requests();
+    let failures = failed(&requests);
+    let (expected, surprises): (Vec<_>, Vec<_>) = failures
+        .iter()
+        .copied()
+        .partition(|request| stage.outages.iter().any(|outage| outage.covers(request)));
+    let slowest = requests.iter().filter(|r| r.outcome.is_ok()).map(|r| r.ended - r.began).max();
+    println!("\nsummary");
+    println!("  requests   {}, answered by {}", requests.len(), spread(&requests));
+    println!("  failed     {} between a death and its verdict", expected.len());
+    println!("             {} at any other time", surprises.len());
+    println!("  slowest    {:.0?} to an answer", slowest.unwrap_or_default());
+    for lapse in stage.timeline.broken() {
+        println!("  FAILED     {lapse}");
+    }
+    if !surprises.is_empty() {
+        println!("  FAILED     {}", reasons(surprises.iter().copied()));
+    }
+    let held = surprises.is_empty() && stage.timeline.broken().is_empty();
+    println!("  verdict    service {}", if held { "held" } else { "did NOT hold" });
+    held
+}

@@ -47,19 +47,18 @@ enum Input {
 /// Runs until SIGTERM or SIGINT. The data plane stays and goes on forwarding.
 pub async fn run(config: Config, path: &Path, log_drops: bool) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("failed to listen for signals")?;
-    let (mut shell, mut inbox, state, actions) = start::start(config, path, log_drops).await?;
-    let mut state = state;
-    shell.execute(&mut state, actions).await;
+    let (mut shell, mut inbox, mut state, actions) = start::start(config, path, log_drops).await?;
+    shell.execute(actions).await;
     start::ready();
     loop {
         let input = next(&mut inbox, &mut signals, &mut shell).await;
         if let Input::End(signal) = input {
             tracing::info!(signal, "the agent ends; the data plane stays and goes on forwarding");
-            shell.leave().await;
+            shell.leave();
             return Ok(());
         }
         let actions = digest(input, &mut state, &mut shell).await;
-        shell.execute(&mut state, actions).await;
+        shell.execute(actions).await;
     }
 }
 
@@ -99,7 +98,7 @@ async fn digest(input: Input, state: &mut State, shell: &mut Shell) -> Vec<Actio
             None => return Vec::new(),
         },
         Input::Reload => {
-            return shell.reload(state, now).await.unwrap_or_else(|error| {
+            return shell.reload(state, now).unwrap_or_else(|error| {
                 tracing::error!(
                     "the configuration was not reloaded, nothing has changed:\n{error}"
                 );

@@ -90,8 +90,7 @@ impl Shell {
     }
 
     /// Carries out what the state has decided, in order.
-    pub(super) async fn execute(&mut self, state: &mut State, actions: Vec<Action>) {
-        let _ = state;
+    pub(super) async fn execute(&mut self, actions: Vec<Action>) {
         for action in actions {
             self.act(action).await;
         }
@@ -210,9 +209,9 @@ impl Shell {
                 let target = Target { service, backend };
                 return state.handle(Event::Admin { target, command: command(change) }, now);
             }
-            Request::Reload => match self.reload(state, now).await {
+            Request::Reload => match self.reload(state, now) {
                 Ok(actions) => {
-                    self.execute(state, actions).await;
+                    self.execute(actions).await;
                     self.refused.take().map_or(Response::Done, Response::Error)
                 }
                 Err(error) => Response::Error(error),
@@ -224,7 +223,7 @@ impl Shell {
     }
 
     /// Reads the configuration file again. What cannot change while the agent runs is refused.
-    pub(super) async fn reload(
+    pub(super) fn reload(
         &mut self,
         state: &mut State,
         now: Instant,
@@ -270,7 +269,7 @@ impl Shell {
     }
 
     /// Leaves the data plane as it is.
-    pub(super) async fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.checks.stop_all();
         if let Err(error) = std::fs::remove_file(&self.parts.config.node.admin_socket) {
             tracing::debug!(%error, "the admin socket could not be removed");

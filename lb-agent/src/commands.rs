@@ -141,10 +141,7 @@ async fn unload(path: &Path, given: Option<&PathBuf>) -> anyhow::Result<()> {
             place.admin_socket.display()
         );
     }
-    if !dir.try_exists().unwrap_or(false) {
-        return print(&format!("nothing is pinned in {}\n", dir.display()));
-    }
-    let removed = Pins::at(dir).remove_all()?;
+    let removed = if dir.try_exists().unwrap_or(false) { Pins::at(dir).remove_all()? } else { 0 };
     let netlink = Netlink::open()?;
     let mut vips = Vec::new();
     for vip in netlink.vips().await? {

@@ -4,6 +4,7 @@ use std::{path::Path, thread, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
+    net::UnixListener,
     sync::watch,
     time::{MissedTickBehavior, interval},
 };
@@ -35,14 +36,30 @@ use crate::{
 /// How often the interfaces' own Ethernet addresses are looked at.
 const INTERFACES: Duration = Duration::from_secs(3);
 
-/// Loads the data plane, adopts what is pinned, and starts the tasks.
-pub(super) async fn start(
+/// A shell, what reaches it, the state and its first actions.
+type Started = (Shell, Inbox, State, Vec<Action>);
+
+/// Loads the data plane, adopts what is pinned, and starts the tasks. A failed start leaves no
+/// socket at which nobody answers.
+pub(super) async fn start(config: Config, path: &Path, log_drops: bool) -> anyhow::Result<Started> {
+    capabilities::check()?;
+    let socket = config.node.admin_socket.clone();
+    let listener = control::listen(&socket).await?;
+    let started = begin(config, path, log_drops, listener).await;
+    if started.is_err()
+        && let Err(error) = std::fs::remove_file(&socket)
+    {
+        tracing::debug!(%error, "the admin socket could not be removed");
+    }
+    started
+}
+
+async fn begin(
     config: Config,
     path: &Path,
     log_drops: bool,
-) -> anyhow::Result<(Shell, Inbox, State, Vec<Action>)> {
-    capabilities::check()?;
-    let listener = control::listen(&config.node.admin_socket).await?;
+    listener: UnixListener,
+) -> anyhow::Result<Started> {
     let netlink = Netlink::open()?;
     let interfaces = netlink.interfaces(&config.node.interfaces).await?;
     let datapath = load(&config, &interfaces, log_drops)?;

@@ -147,6 +147,9 @@ impl StatsView {
         for (title, counts) in
             [("dropped or refused", &self.drops), ("other verdicts", &self.verdicts)]
         {
+            if counts.is_empty() {
+                continue;
+            }
             out.push_str(&format!("{title}\n"));
             let rows: Vec<_> = counts
                 .iter()

@@ -136,7 +136,7 @@ impl StatusView {
         // Writing to a string does not fail.
         let _infallible = writeln!(
             out,
-            "node {}, XDP on {}, {} of {} connections, {} half open",
+            "node {}, XDP on {}, {} of {} connections, {} half open or just closed",
             self.node,
             xdp.join(", "),
             self.table.connections,

@@ -71,8 +71,6 @@ pub(super) struct Shell {
     seen: Seen,
     /// Who waits for an [`Action::Answer`], in the order of their commands.
     waiting: VecDeque<oneshot::Sender<Response>>,
-    /// Why the last configuration was refused, for whoever asked for it.
-    refused: Option<String>,
     retry_at: Option<tokio::time::Instant>,
 }
 
@@ -84,7 +82,6 @@ impl Shell {
             parts,
             seen: Seen::default(),
             waiting: VecDeque::new(),
-            refused: None,
             retry_at: None,
         })
     }
@@ -121,7 +118,8 @@ impl Shell {
                     result.map_or_else(|e| Response::Error(e.to_string()), |()| Response::Done);
                 self.answer(response);
             }
-            Action::ConfigRefused(refused) => self.refused = Some(refused.to_string()),
+            // `reload` has told whoever asked.
+            Action::ConfigRefused(refused) => tracing::debug!(%refused, "configuration refused"),
         }
     }
 
@@ -212,7 +210,7 @@ impl Shell {
             Request::Reload => match self.reload(state, now) {
                 Ok(actions) => {
                     self.execute(actions).await;
-                    self.refused.take().map_or(Response::Done, Response::Error)
+                    Response::Done
                 }
                 Err(error) => Response::Error(error),
             },
@@ -236,7 +234,6 @@ impl Shell {
                 self.parts.path.display()
             ));
         }
-        self.refused = None;
         let actions = state.handle(Event::Config(Box::new(new.clone())), now);
         let refused = actions.iter().find_map(|action| match action {
             Action::ConfigRefused(refused) => Some(refused.to_string()),

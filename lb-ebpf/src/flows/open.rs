@@ -4,7 +4,6 @@ use lb_common::{
     abi::NAT_PROBES,
     backend::BackendState,
     flow::{FORWARD, Flow, FlowKey, flow_flags},
-    net::Addr,
     reason::Reason,
     service::{NoBackend, Service, ServiceKey, service_flags},
 };
@@ -245,15 +244,11 @@ fn no_backend(packet: &Packet, service: &Service) -> Reason {
 /// Neither flow nor service. The kernel would answer a backend's packet with RST, so it must not
 /// see one.
 fn unserved(packet: &Packet) -> Reason {
-    if !vip_known(&packet.key.dst) {
+    if !crate::is_vip(&packet.key.dst) {
         Reason::NotVip
     } else if is_nat_port(packet.key.dport) {
         Reason::NatPortMiss
     } else {
         Reason::NotService
     }
-}
-
-fn vip_known(dst: &Addr) -> bool {
-    crate::is_vip(dst)
 }

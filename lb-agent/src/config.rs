@@ -24,6 +24,7 @@ mod node;
 mod service;
 mod text;
 mod value;
+pub mod vrrp;
 
 #[cfg(test)]
 mod tests;

@@ -13,3 +13,4 @@ pub mod health;
 pub mod inject;
 pub mod netlink;
 pub mod view;
+pub mod vrrp;

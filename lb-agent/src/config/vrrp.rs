@@ -1,7 +1,7 @@
 //! `[[vrrp]]` and `[[vrrp.track]]`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use crate::vrrp::Version;
 

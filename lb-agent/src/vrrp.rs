@@ -5,6 +5,7 @@
 //! the codec turns bytes into the first and the second into bytes.
 
 pub mod machine;
+pub mod packet;
 pub mod time;
 
 use std::{net::IpAddr, time::Duration};

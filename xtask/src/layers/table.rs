@@ -177,6 +177,18 @@ pub(super) const ROOMS: &[Room] = &[
         why: PURE,
     },
     Room {
+        files: &["lb-agent/src/vrrp/packet.rs", "lb-agent/src/vrrp/packet/**"],
+        never: &[IMPURE],
+        except: &["crate::config::vrrp", "crate::vrrp"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/vrrp/socket.rs", "lb-agent/src/vrrp/socket/**"],
+        never: &[&["crate", "aya", "rtnetlink", "tokio"]],
+        except: &["crate::vrrp::packet", "crate::vrrp::socket"],
+        why: "sockets carry packets; what is in them is the codec's, when to wait is the thread's",
+    },
+    Room {
         files: &["lb-agent/src/frame.rs", "lb-agent/src/frame/**"],
         never: &[IMPURE],
         except: &["crate::frame"],

@@ -3,6 +3,7 @@
 
 mod datapath {
     pub(crate) mod bad;
+    pub(crate) mod claim;
     pub(crate) mod conn;
     mod differential;
     pub(crate) mod fixture;
@@ -24,7 +25,7 @@ mod datapath {
 use std::collections::BTreeSet;
 
 use datapath::{
-    bad,
+    bad, claim,
     fixture::{Family, Fixture},
     forward, icmp, lifecycle, pass, ports, reap, refuse,
     scene::Scene,
@@ -35,6 +36,7 @@ fn fixtures() -> Vec<Fixture> {
     [
         pass::fixtures(),
         bad::fixtures(),
+        claim::fixtures(),
         forward::fixtures(),
         refuse::fixtures(),
         lifecycle::fixtures(),

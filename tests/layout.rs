@@ -14,6 +14,7 @@ use lb_common::{
     config::Config,
     counter::{Counter, Traffic},
     flow::{Flow, FlowKey},
+    lease::{Lease, LeaseKey},
     maglev::{MaglevTable, SLOTS},
     reap::ReapRequest,
     service::{Service, ServiceKey},
@@ -74,6 +75,8 @@ fn ours() -> Vec<(&'static str, Layout)> {
             connections_total,
             connections_active
         }),
+        layout!(LeaseKey { vip }),
+        layout!(Lease { deadline }),
     ]
 }
 

@@ -57,8 +57,6 @@ pub struct ServiceView {
     pub protocol: String,
     /// `nat`.
     pub mode: String,
-    /// Whether this node holds the VIP.
-    pub active: bool,
     /// Backends in the configuration's order.
     pub backends: Vec<BackendView>,
 }
@@ -115,7 +113,6 @@ impl StatusView {
             port: s.port,
             protocol: s.protocol.to_string(),
             mode: "nat".to_owned(),
-            active: s.active,
             backends: s.backends.iter().map(|b| backend(b, active, now)).collect(),
         });
         Self {
@@ -146,11 +143,10 @@ impl StatusView {
         for service in &self.services {
             let _infallible = writeln!(
                 out,
-                "\n{}  {} {}{}",
+                "\n{}  {} {}",
                 service.name,
                 service.protocol,
-                socket(service.vip, service.port),
-                if service.active { "" } else { "  (VIP held by another node)" }
+                socket(service.vip, service.port)
             );
             let rows = service.backends.iter().map(BackendView::row).collect::<Vec<_>>();
             out.push_str(&table(

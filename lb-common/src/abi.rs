@@ -27,9 +27,11 @@ pub mod map {
     pub const SERVICE_STATS: &str = "service_stats";
     /// Interface index → the same index: where `bpf_redirect_map` may send.
     pub const EGRESS: &str = "egress";
+    /// [`LeaseKey`](crate::lease::LeaseKey) → [`Lease`](crate::lease::Lease).
+    pub const LEASES: &str = "leases";
 
     /// Every pinned map.
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 11] = [
         SERVICES,
         MAGLEV,
         BACKENDS,
@@ -40,6 +42,7 @@ pub mod map {
         BACKEND_STATS,
         SERVICE_STATS,
         EGRESS,
+        LEASES,
     ];
 }
 
@@ -60,6 +63,8 @@ pub const MAX_BACKENDS: u32 = 1024;
 pub const DEFAULT_CONNECTIONS: u32 = 65_536;
 /// Entries of `embryo`, two per flow.
 pub const EMBRYO_ENTRIES: u32 = 131_072;
+/// Capacity of `leases`: VIPs held by virtual routers.
+pub const MAX_VIPS: u32 = 1024;
 /// Interfaces that traffic may leave by.
 pub const MAX_EGRESS: u32 = 64;
 

@@ -15,6 +15,7 @@ pub mod bench;
 pub mod config;
 pub mod counter;
 pub mod flow;
+pub mod lease;
 pub mod maglev;
 pub mod net;
 pub mod reap;

@@ -56,7 +56,6 @@ reasons! {
     1 NotIp Pass "not_ip" "neither IPv4 nor IPv6 (ARP and the like): the kernel's";
     2 NotVip Pass "not_vip" "the destination is no VIP";
     3 NotOurMac Pass "not_our_mac" "for a VIP, but the frame is addressed to another station";
-    4 NotActive Pass "not_active" "for a VIP that this node does not hold";
     5 NotService Pass "not_service" "for a VIP, but to a port that is neither a service nor a NAT port";
     6 OtherProtocol Pass "other_protocol" "for a VIP, but neither TCP, UDP nor an ICMP error about a flow";
     7 IcmpUnrelated Pass "icmp_unrelated" "an ICMP error to a VIP that quotes no flow of ours";
@@ -93,6 +92,7 @@ reasons! {
     51 TableFull Drop "table_full" "a flow could not be stored, and no RST could be sent";
     52 ResetOfReset Drop "reset_of_reset" "a RST of a flow whose backend is down: it is not answered";
     53 Internal Drop "internal" "should never happen: a map of the program itself is missing";
+    54 ClaimOver Drop "claim_over" "somebody asks for a VIP whose lease this node does not hold";
 }
 
 impl Reason {

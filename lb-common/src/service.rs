@@ -51,9 +51,6 @@ map_type!(Service { id: u16, flags: u8, when_no_backend: u8 } size 4 align 2);
 
 /// Bits of [`Service::flags`].
 pub mod service_flags {
-    /// This node holds the VIP. Without it the packet is passed to the kernel: a standby node may
-    /// be a backend, or the sender's neighbour table stale.
-    pub const ACTIVE: u8 = 1;
     /// Choose the backend by the client's address alone (`affinity = "client"`).
     pub const AFFINITY_CLIENT: u8 = 2;
 }

@@ -18,6 +18,8 @@ macro_rules! header {
 
 /// EtherType of IPv4, wire order.
 pub const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+/// EtherType of ARP, wire order.
+pub const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 /// EtherType of IPv6, wire order.
 pub const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 /// EtherType of an 802.1Q tag, wire order.
@@ -44,6 +46,22 @@ header! {
         tci: [u8; 2],
         /// EtherType of what follows.
         ethertype: [u8; 2],
+    }
+}
+
+header! {
+    /// ARP for IPv4 over Ethernet (RFC 826).
+    ArpHdr {
+        /// Kinds of both addresses (two bytes each), their lengths, and the operation (two bytes).
+        form: [u8; 8],
+        /// Ethernet address of the sender.
+        sender_mac: MacAddr,
+        /// IPv4 address of the sender; zero in a probe (RFC 5227).
+        sender: [u8; 4],
+        /// Ethernet address that is sought; anything in a request.
+        target_mac: MacAddr,
+        /// IPv4 address that is asked for.
+        target: [u8; 4],
     }
 }
 

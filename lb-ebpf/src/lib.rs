@@ -5,6 +5,7 @@
 //!             │                                       │
 //!             └► icmp (quoted tuple) ─────────────────┴► reset (RST back to the sender)
 //! ```
+//! What is not for us may still ask for a VIP: that is [`claim`]'s.
 //!
 //! [`cursor`] is the only room here with `unsafe`: all packet memory goes through it.
 #![no_std]
@@ -12,6 +13,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod claim;
 pub mod csum;
 pub mod cursor;
 pub mod header;

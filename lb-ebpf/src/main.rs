@@ -9,7 +9,9 @@ mod reap;
 mod traffic;
 
 use aya_ebpf::{
-    bindings::xdp_action, helpers::generated::bpf_xdp_adjust_tail, macros::xdp,
+    bindings::xdp_action,
+    helpers::generated::{bpf_ktime_get_ns, bpf_xdp_adjust_tail},
+    macros::xdp,
     programs::XdpContext,
 };
 use lb_common::{
@@ -20,6 +22,7 @@ use lb_common::{
     service::ServiceKey,
 };
 use lb_ebpf::{
+    claim,
     cursor::Cursor,
     icmp,
     parse::{Packet, parse},
@@ -70,6 +73,12 @@ fn pipeline(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
     let parsed = parse(cursor(ctx), |dst| may_be_vip(config, dst), &mut packet);
     match parsed {
         Ok(()) => {}
+        Err(Reason::NotIp) if claim_is_over(cursor(ctx), config) => return Err(Reason::ClaimOver),
+        Err(Reason::NotVip)
+            if claim::is_solicited_node(&packet.key.dst) && claim_is_over(cursor(ctx), config) =>
+        {
+            return Err(Reason::ClaimOver);
+        }
         Err(Reason::NotVip) => return Err(Reason::NotVip),
         Err(Reason::NotIp) => return Err(Reason::NotIp),
         Err(Reason::Truncated) => return Err(Reason::Truncated),
@@ -78,13 +87,21 @@ fn pipeline(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
             return Err(if is_vip(&packet.key.dst) { reason } else { Reason::NotVip });
         }
     }
-    ours(config, packet.eth_dst)?;
-    let verdict = match packet.key.proto {
-        proto::TCP | proto::UDP => return transport(ctx, &packet),
-        proto::ICMP | proto::ICMPV6 => icmp_error(ctx, &packet),
-        _ => Err(Reason::OtherProtocol),
+    let verdict = match ours(config, packet.eth_dst) {
+        Err(reason) => Err(reason),
+        Ok(()) => match packet.key.proto {
+            proto::TCP | proto::UDP => return transport(ctx, &packet),
+            proto::ICMP | proto::ICMPV6 => icmp_error(ctx, &packet),
+            _ => Err(Reason::OtherProtocol),
+        },
     };
     match verdict {
+        // To the VIP itself, or to a solicited-node address that shares a VIP's bit in the filter.
+        Err(Reason::NotOurMac | Reason::OtherProtocol)
+            if packet.key.proto == proto::ICMPV6 && claim_is_over(cursor(ctx), config) =>
+        {
+            Err(Reason::ClaimOver)
+        }
         Err(Reason::OtherProtocol | Reason::IcmpUnrelated) if !is_vip(&packet.key.dst) => {
             Err(Reason::NotVip)
         }
@@ -186,6 +203,19 @@ fn ours(config: &Config, dst: u64) -> Result<(), Reason> {
         }
     }
     Err(Reason::NotOurMac)
+}
+
+/// Whether the frame asks for a VIP whose lease is over. The kernel would answer, and undo what the
+/// VIP's new holder has told everybody.
+///
+/// Takes no context: the compiler would pass on its two 32-bit fields instead, and the verifier
+/// takes those for numbers.
+#[inline(never)]
+fn claim_is_over(cursor: Cursor<'_>, config: &Config) -> bool {
+    let asked = claim::asked(cursor, |address| may_be_vip(config, address));
+    let Some(lease) = asked.and_then(|vip| maps::lease(&vip)) else { return false };
+    // SAFETY: a helper without arguments.
+    lease.is_over(unsafe { bpf_ktime_get_ns() })
 }
 
 /// The filter errs on the side of "ours": this asks the table.

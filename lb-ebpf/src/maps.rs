@@ -6,12 +6,14 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use lb_common::{
-    abi::{DEFAULT_CONNECTIONS, EMBRYO_ENTRIES, MAX_BACKENDS, MAX_EGRESS, MAX_SERVICES},
+    abi::{DEFAULT_CONNECTIONS, EMBRYO_ENTRIES, MAX_BACKENDS, MAX_EGRESS, MAX_SERVICES, MAX_VIPS},
     backend::Backend,
     config::Config,
     counter::{Counter, Traffic},
     flow::{Flow, FlowKey},
+    lease::{Lease, LeaseKey},
     maglev::SLOTS,
+    net::Addr,
     reason::Reason,
     service::{Service, ServiceKey},
 };
@@ -68,6 +70,10 @@ static SERVICE_STATS: PerCpuArray<Traffic, { MAX_SERVICES as usize }> = PerCpuAr
 /// Interfaces that packets may leave by, other than the one they came from.
 #[btf_map(name = "egress")]
 static EGRESS: DevMapHash<{ MAX_EGRESS as usize }> = DevMapHash::new();
+
+/// VIP → until when this node may claim it. Preallocated: renewing a lease asks for no memory.
+#[btf_map(name = "leases")]
+static LEASES: HashMap<LeaseKey, Lease, { MAX_VIPS as usize }> = HashMap::new();
 
 /// Room for one flow's entries while they are made: two of them and a key would overrun the
 /// program's 512 bytes of stack.
@@ -189,6 +195,14 @@ pub(crate) fn backend_traffic(id: u16) -> Option<&'static mut Traffic> {
 pub(crate) fn service_traffic(id: u16) -> Option<&'static mut Traffic> {
     // SAFETY: this CPU's own element; XDP programs do not preempt each other on a CPU.
     SERVICE_STATS.get_ptr_mut(u32::from(id)).map(|t| unsafe { &mut *t })
+}
+
+/// The lease of a VIP.
+#[inline(always)]
+pub(crate) fn lease(vip: &Addr) -> Option<Lease> {
+    // SAFETY: the copy is one word, which is not torn; an element that is replaced meanwhile may
+    // be another VIP's by then, which costs one answer.
+    unsafe { LEASES.get(LeaseKey { vip: *vip }) }.copied()
 }
 
 /// Counts a verdict.

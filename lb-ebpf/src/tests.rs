@@ -1,5 +1,6 @@
 //! Host tests of the packet path.
 
+mod claim;
 mod csum;
 mod cursor;
 mod frames;

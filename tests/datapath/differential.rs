@@ -73,12 +73,12 @@ fn play(seed: u64, packets: u64) -> anyhow::Result<BTreeSet<Reason>> {
 fn change(twins: &mut Twins, traffic: &mut Traffic) -> anyhow::Result<()> {
     let rng = &mut traffic.rng;
     let spec = twins.specs[rng.below(twins.specs.len())];
-    match rng.below(40) {
+    match rng.below(46) {
         // A table swap waits for a grace period of the kernel: seldom.
         0 => twins.set_table(&spec, rng.next() as u16),
         1..6 => {
-            let (active, sticky, reject) = (rng.percent(80), rng.percent(30), rng.percent(60));
-            twins.set_service(&spec, active, sticky, reject)
+            let (sticky, reject) = (rng.percent(30), rng.percent(60));
+            twins.set_service(&spec, sticky, reject)
         }
         6..18 => backend(twins, traffic, &spec),
         18..24 => {
@@ -90,7 +90,12 @@ fn change(twins: &mut Twins, traffic: &mut Traffic) -> anyhow::Result<()> {
             let Some(key) = traffic.some_key() else { return Ok(()) };
             twins.evict(&key, established)
         }
-        _ => occupy(twins, traffic, &spec),
+        34..40 => occupy(twins, traffic, &spec),
+        _ => {
+            let (now, hour) = (twins.model.now, 3_600_000_000_000);
+            let deadline = rng.pick(&[None, Some(0), Some(now), Some(now + hour), Some(u64::MAX)]);
+            twins.set_lease(spec.vip, deadline)
+        }
     }
 }
 

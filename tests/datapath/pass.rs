@@ -7,7 +7,7 @@ use super::{
     conn::{Conn, twin},
     fixture::{Fixture, both, syn, v4, v6},
     scene::{Scene, Want},
-    target::{HTTPS, INACTIVE, Target},
+    target::{HTTPS, Target},
 };
 
 const BROADCAST: MacAddr = MacAddr([0xff; 6]);
@@ -56,9 +56,6 @@ pub(crate) fn fixtures() -> Vec<Fixture> {
         kernel("a broadcast frame", Reason::NotOurMac, |s| Packet {
             eth_dst: BROADCAST,
             ..to_service(s)
-        }),
-        kernel("a VIP held elsewhere", Reason::NotActive, |s| {
-            Conn::new(s, INACTIVE, 40_000).client_sends(syn())
         }),
         kernel("no service at this port", Reason::NotService, |s| {
             Conn::new(s, SSH, 40_000).client_sends(syn())

@@ -72,6 +72,7 @@ impl Scene {
     /// Back to the beginning: no flow, every backend up.
     pub(crate) fn reset(&mut self) -> anyhow::Result<()> {
         self.dp.set_config(&self.config())?;
+        self.dp.set_lease(self.vip().into(), None)?;
         for target in target::ALL {
             let id = self.id(target);
             let key = ServiceKey::new(self.vip().into(), Be16::new(target.port), target.proto);

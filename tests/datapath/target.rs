@@ -30,7 +30,7 @@ pub(crate) struct Target {
 }
 
 const fn target(id: u16, proto: u8, port: u16) -> Target {
-    let (flags, ifindex) = (service_flags::ACTIVE, INGRESS);
+    let (flags, ifindex) = (0, INGRESS);
     Target { id, proto, port, backend_port: port, ifindex, flags, reject: true, backends: true }
 }
 
@@ -47,8 +47,6 @@ pub(crate) const SILENT: Target =
     Target { reject: false, backends: false, ..target(5, proto::TCP, 7002) };
 /// UDP, no backend, `reject`.
 pub(crate) const UDP_REJECT: Target = Target { backends: false, ..target(6, proto::UDP, 7003) };
-/// TCP, VIP held by another node.
-pub(crate) const INACTIVE: Target = Target { flags: 0, ..target(7, proto::TCP, 7004) };
 /// TCP, backend behind another interface.
 pub(crate) const ELSEWHERE: Target = Target { ifindex: REDIRECT, ..target(8, proto::TCP, 7005) };
 /// TCP, backend behind an interface that takes no frames.
@@ -56,10 +54,8 @@ pub(crate) const BLOCKED: Target = Target { ifindex: NO_EGRESS, ..target(9, prot
 /// TCP, the way to the backend unknown.
 pub(crate) const UNRESOLVED: Target = Target { ifindex: 0, ..target(10, proto::TCP, 7007) };
 /// TCP, client affinity.
-pub(crate) const STICKY: Target = Target {
-    flags: service_flags::ACTIVE | service_flags::AFFINITY_CLIENT,
-    ..target(11, proto::TCP, 7008)
-};
+pub(crate) const STICKY: Target =
+    Target { flags: service_flags::AFFINITY_CLIENT, ..target(11, proto::TCP, 7008) };
 /// UDP with port translation.
 pub(crate) const UDP_TRANSLATED: Target =
     Target { backend_port: 5353, ..target(12, proto::UDP, 7009) };
@@ -67,14 +63,13 @@ pub(crate) const UDP_TRANSLATED: Target =
 pub(crate) const OTHER: Target = target(13, proto::TCP, 7010);
 
 /// All of them.
-pub(crate) const ALL: [Target; 13] = [
+pub(crate) const ALL: [Target; 12] = [
     HTTPS,
     DNS,
     TRANSLATED,
     REJECT,
     SILENT,
     UDP_REJECT,
-    INACTIVE,
     ELSEWHERE,
     BLOCKED,
     UNRESOLVED,

@@ -6,7 +6,9 @@ use lb_common::{
     flow::FlowKey,
     net::{Addr, Be16, MacAddr, proto},
 };
-use lb_tests::packet::{ACK, FIN, Icmp, PSH, Packet, Payload, RST, SYN, Tcp, Udp};
+use lb_tests::packet::{
+    ACK, FIN, Icmp, PSH, Packet, Payload, RST, SYN, Tcp, Udp, arp, solicitation, solicited_node,
+};
 
 use super::{
     rng::Rng,
@@ -55,13 +57,13 @@ impl Traffic {
 
     /// The next packet.
     pub(crate) fn next(&mut self) -> Vec<u8> {
-        let packet = match self.rng.below(100) {
-            0..30 => self.client_packet(),
-            30..88 => self.answer(),
-            88..95 => self.error(),
-            _ => self.stray(),
+        let mut frame = match self.rng.below(104) {
+            0..30 => self.client_packet().bytes(),
+            30..88 => self.answer().bytes(),
+            88..95 => self.error().bytes(),
+            95..100 => self.stray().bytes(),
+            _ => self.question(),
         };
-        let mut frame = packet.bytes();
         while self.rng.percent(12) {
             super::vandal::mutate(&mut self.rng, &mut frame);
         }
@@ -202,6 +204,30 @@ impl Traffic {
             }
         }
         packet
+    }
+
+    /// Somebody asks for a VIP, or seems to.
+    fn question(&mut self) -> Vec<u8> {
+        let key = self.tuple();
+        let target = IpAddr::from(if self.rng.percent(90) { key.dst } else { key.src });
+        match (IpAddr::from(key.src), target) {
+            (IpAddr::V4(sender), IpAddr::V4(target)) => {
+                let operation = self.rng.pick(&[1, 1, 1, 1, 2]);
+                let sender = if self.rng.percent(10) { target } else { sender };
+                let eth_dst = self.rng.pick(&[MacAddr([0xff; 6]), OWN_MAC]);
+                arp(operation, (CLIENT_MAC, eth_dst), sender, target)
+            }
+            (src, IpAddr::V6(target)) => {
+                let (group, group_mac) = solicited_node(target);
+                let to_group = self.rng.percent(60);
+                let (dst, eth_dst) = if to_group { (group, group_mac) } else { (target, OWN_MAC) };
+                let icmp = solicitation(CLIENT_MAC, target);
+                let packet = self.packet((CLIENT_MAC, eth_dst), (src, dst.into()), icmp.into());
+                let ttl = if self.rng.percent(90) { 255 } else { packet.ttl };
+                Packet { ttl, ..packet }.bytes()
+            }
+            (src, target) => panic!("families differ: {src} and {target}"),
+        }
     }
 
     fn datagram(&mut self, v4: bool, sport: u16, dport: u16) -> Udp {

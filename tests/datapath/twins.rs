@@ -81,6 +81,7 @@ impl Twins {
         let mut twins = Self { dp: Datapath::load(CAPACITY)?, model, specs: specs() };
         twins.dp.add_egress(REDIRECT, INGRESS)?;
         twins.model.egress.insert(REDIRECT);
+        twins.model.now = twins.dp.now()?;
         twins.model.own_macs = vec![OWN_MAC, OWN_BACK_MAC];
         twins.model.vips = VIPS.to_vec();
         let mut config = Config::EMPTY;
@@ -94,7 +95,7 @@ impl Twins {
         }
         twins.dp.set_config(&config)?;
         for spec in twins.specs.clone() {
-            twins.set_service(&spec, true, spec.id % 100 == 3, spec.id % 100 != 3)?;
+            twins.set_service(&spec, spec.id % 100 == 3, spec.id % 100 != 3)?;
             twins.set_table(&spec, u16::MAX)?;
             for id in spec.backend_ids() {
                 twins.set_backend(id, fresh_backend(&spec, id))?;
@@ -106,15 +107,12 @@ impl Twins {
     pub(crate) fn set_service(
         &mut self,
         spec: &Spec,
-        active: bool,
         sticky: bool,
         reject: bool,
     ) -> anyhow::Result<()> {
-        let flag = |set, bit| if set { bit } else { 0 };
         let service = Service {
             id: spec.id,
-            flags: flag(active, service_flags::ACTIVE)
-                | flag(sticky, service_flags::AFFINITY_CLIENT),
+            flags: if sticky { service_flags::AFFINITY_CLIENT } else { 0 },
             when_no_backend: if reject { NoBackend::Reject } else { NoBackend::Drop } as u8,
         };
         self.model.services.insert(spec.key(), service);
@@ -138,6 +136,16 @@ impl Twins {
         self.dp.backends.set(u32::from(id), backend, 0)?;
         self.model.backends.insert(id, backend);
         Ok(())
+    }
+
+    /// Lets both claim a VIP before `deadline`, or always. A deadline must not come while the test
+    /// runs.
+    pub(crate) fn set_lease(&mut self, vip: Addr, deadline: Option<u64>) -> anyhow::Result<()> {
+        match deadline {
+            Some(deadline) => self.model.leases.insert(vip, deadline),
+            None => self.model.leases.remove(&vip),
+        };
+        self.dp.set_lease(vip, deadline)
     }
 
     /// Removes an entry from one of the tables, as the LRU or another program might.

@@ -19,7 +19,9 @@ use lb_common::{
     config::Config,
     counter::{Counter, Traffic},
     flow::{Flow, FlowKey},
+    lease::{Lease, LeaseKey},
     maglev::MaglevTable,
+    net::Addr,
     reap::BATCH,
     reason::Reason,
     service::{Service, ServiceKey},
@@ -42,6 +44,7 @@ pub struct Datapath {
     pub conns: HashMap<MapData, FlowKey, Flow>,
     /// `embryo`.
     pub embryo: HashMap<MapData, FlowKey, Flow>,
+    leases: HashMap<MapData, LeaseKey, Lease>,
     maglev: ArrayOfMaps<MapData, Array<MapData, MaglevTable>>,
     config: Array<MapData, Config>,
     drop_stats: PerCpuArray<MapData, Counter>,
@@ -99,6 +102,7 @@ impl Datapath {
             backends: take(map::BACKENDS)?.try_into()?,
             conns: take(map::CONNS)?.try_into()?,
             embryo: hash(take(map::EMBRYO)?)?,
+            leases: take(map::LEASES)?.try_into()?,
             maglev: take(map::MAGLEV)?.try_into()?,
             config: take(map::CONFIG)?.try_into()?,
             drop_stats: take(map::DROP_STATS)?.try_into()?,
@@ -156,6 +160,22 @@ impl Datapath {
     /// Writes the settings.
     pub fn set_config(&mut self, config: &Config) -> anyhow::Result<()> {
         Ok(self.config.set(0, config, 0)?)
+    }
+
+    /// Lets this node claim a VIP before `deadline`, or always.
+    pub fn set_lease(&mut self, vip: Addr, deadline: Option<u64>) -> anyhow::Result<()> {
+        let key = LeaseKey { vip };
+        match deadline {
+            Some(deadline) => self.leases.insert(key, Lease { deadline }, 0)?,
+            None if self.leases.get(&key, 0).is_ok() => self.leases.remove(&key)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The program's clock, in nanoseconds.
+    pub fn now(&self) -> anyhow::Result<u64> {
+        Ok(self.reap(&[], 0)?.ktime_ns)
     }
 
     /// Gives a service this table.

@@ -2,6 +2,7 @@
 //! vectors, checksums are updated word by word. Written from the rules, to be compared with the
 //! program; it shares with it the map types and the flow hash, no more.
 
+mod claim;
 mod flows;
 mod frame;
 mod icmp;
@@ -76,6 +77,10 @@ pub struct Model {
     pub conns: HashMap<FlowKey, Entry>,
     /// Half-open and just-closed entries.
     pub embryo: HashMap<FlowKey, Entry>,
+    /// VIP → until when it may be claimed, in nanoseconds.
+    pub leases: HashMap<Addr, u64>,
+    /// The time by which leases are judged, in nanoseconds; it stands still.
+    pub now: u64,
     /// Counters by reason.
     pub counters: BTreeMap<Reason, Counter>,
     /// Traffic by backend.
@@ -113,6 +118,8 @@ impl Model {
             capacity,
             conns: HashMap::new(),
             embryo: HashMap::new(),
+            leases: HashMap::new(),
+            now: 0,
             counters: BTreeMap::new(),
             backend_traffic: HashMap::new(),
             service_traffic: HashMap::new(),
@@ -121,7 +128,13 @@ impl Model {
 
     /// What becomes of a packet.
     pub fn step(&mut self, frame: &[u8]) -> Step {
-        let step = match self.judge(frame) {
+        let verdict = match self.judge(frame) {
+            Err(reason) if reason.verdict() == Verdict::Pass && self.claim_is_over(frame) => {
+                Err(Reason::ClaimOver)
+            }
+            verdict => verdict,
+        };
+        let step = match verdict {
             Ok(step) => step,
             Err(reason) if reason.verdict() == Verdict::Pass => {
                 Step { reason, action: 2, frame: Some(frame.to_vec()) }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here comes from the data plane's own code: what it sends is compared with this.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_common::net::{MacAddr, proto};
 
@@ -278,6 +278,38 @@ pub fn checksum(parts: &[&[u8]]) -> u16 {
         }
     }
     !(sum as u16)
+}
+
+/// An ARP message about IPv4 over Ethernet (RFC 826), without padding.
+pub fn arp(
+    operation: u16,
+    (eth_src, eth_dst): (MacAddr, MacAddr),
+    sender: Ipv4Addr,
+    target: Ipv4Addr,
+) -> Vec<u8> {
+    let mut frame = [eth_dst.0, eth_src.0].concat();
+    frame.extend([0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4]);
+    frame.extend(operation.to_be_bytes());
+    frame.extend(eth_src.0);
+    frame.extend(sender.octets());
+    frame.extend([0; 6]);
+    frame.extend(target.octets());
+    frame
+}
+
+/// A neighbour solicitation (RFC 4861 section 4.3) with the sender's Ethernet address.
+pub fn solicitation(eth_src: MacAddr, target: Ipv6Addr) -> Icmp {
+    let mut body = target.octets().to_vec();
+    body.extend([1, 1]);
+    body.extend(eth_src.0);
+    Icmp { kind: 135, code: 0, rest: [0; 4], body }
+}
+
+/// The solicited-node address of `target` (RFC 4291 section 2.7.1), and its Ethernet address.
+pub fn solicited_node(target: Ipv6Addr) -> (Ipv6Addr, MacAddr) {
+    let [.., a, b, c] = target.octets();
+    let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]);
+    (group, MacAddr([0x33, 0x33, 0xff, a, b, c]))
 }
 
 /// Recomputes every checksum of an untagged frame without IP options: IP, then TCP, UDP or ICMP.

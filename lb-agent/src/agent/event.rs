@@ -44,13 +44,6 @@ pub enum Event {
     Config(Box<Config>),
     /// A whole walk over the flows (established and half-open) has ended: the backends it met.
     FlowsSeen(BTreeSet<u16>),
-    /// This node has taken or given up a VIP. Until told, it holds them all.
-    VipHeld {
-        /// The address.
-        vip: IpAddr,
-        /// Whether it is ours now.
-        held: bool,
-    },
     /// Writing the maps has failed half-way, and this is what they hold. Send it after a pause:
     /// the answer is another attempt.
     Resync(Adopted),

@@ -61,8 +61,6 @@ pub struct State {
     /// Watched addresses whose last resolution failed, and why.
     lost: BTreeMap<IpAddr, String>,
     own_macs: Vec<MacAddr>,
-    /// VIPs that another node holds.
-    standby: BTreeSet<IpAddr>,
     /// VIPs that were asked to be local addresses.
     vips: BTreeSet<IpAddr>,
     watched: BTreeSet<IpAddr>,
@@ -97,7 +95,6 @@ impl State {
             hops: BTreeMap::new(),
             lost: BTreeMap::new(),
             own_macs: Vec::new(),
-            standby: BTreeSet::new(),
             vips: BTreeSet::new(),
             watched: BTreeSet::new(),
             held,
@@ -131,14 +128,6 @@ impl State {
                 Err(refused) => vec![Action::ConfigRefused(refused)],
             },
             Event::FlowsSeen(seen) => self.flows_seen(&seen),
-            Event::VipHeld { vip, held } => {
-                if held {
-                    self.standby.remove(&vip);
-                } else {
-                    self.standby.insert(vip);
-                }
-                self.replan()
-            }
             Event::Resync(adopted) => {
                 self.held = adopt(adopted);
                 self.replan()
@@ -155,7 +144,6 @@ impl State {
             vip: s.config.vip,
             port: s.config.port,
             protocol: s.config.protocol,
-            active: !self.standby.contains(&s.config.vip),
             backends: s.backends.iter().map(|b| b.status(now)).collect(),
         };
         Status {

@@ -66,8 +66,6 @@ pub struct ServiceStatus {
     pub port: u16,
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// Whether this node holds the VIP.
-    pub active: bool,
     /// In the configuration's order.
     pub backends: Vec<BackendStatus>,
 }

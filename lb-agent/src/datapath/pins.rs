@@ -14,6 +14,7 @@ use lb_common::{
     config::Config,
     counter::{Counter, Traffic},
     flow::{Flow, FlowKey},
+    lease::{Lease, LeaseKey},
     service::{Service, ServiceKey},
 };
 use nix::{
@@ -219,7 +220,7 @@ fn parse_link_name(name: &str) -> Option<(String, bool)> {
 }
 
 /// Key and value sizes of the maps whose values this agent reads or writes.
-fn shapes() -> [(&'static str, u32, u32); 8] {
+fn shapes() -> [(&'static str, u32, u32); 9] {
     const fn size<T>() -> u32 {
         size_of::<T>() as u32
     }
@@ -232,6 +233,7 @@ fn shapes() -> [(&'static str, u32, u32); 8] {
         (map::DROP_STATS, 4, size::<Counter>()),
         (map::BACKEND_STATS, 4, size::<Traffic>()),
         (map::SERVICE_STATS, 4, size::<Traffic>()),
+        (map::LEASES, size::<LeaseKey>(), size::<Lease>()),
     ]
 }
 

@@ -24,9 +24,6 @@ pub(super) fn flow(packet: &Packet, ingress: u32, route: &mut Route) -> Reason {
     let key = &packet.key;
     let wanted = ServiceKey::new(key.dst, key.dport, key.proto);
     let Some(service) = maps::service(&wanted) else { return unserved(packet) };
-    if service.flags & service_flags::ACTIVE == 0 {
-        return Reason::NotActive;
-    }
     if packet.is_tcp() {
         if packet.has(tcp_flags::RST) {
             return Reason::RstUnknown;

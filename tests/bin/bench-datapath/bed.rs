@@ -19,7 +19,7 @@ use lb_common::{
     maglev::{MaglevTable, SLOTS},
     net::{Addr, Be16, MacAddr, proto},
     reason::Reason,
-    service::{NoBackend, Service, ServiceKey, service_flags},
+    service::{NoBackend, Service, ServiceKey},
 };
 
 use crate::frame::Frame;
@@ -343,11 +343,11 @@ impl Bed {
 
         let map = self.lb.map_mut(map::SERVICES).context("no map `services`")?;
         let mut services = HashMap::<_, ServiceKey, Service>::try_from(map)?;
-        let service = |id, flags| Service { id, flags, when_no_backend: NoBackend::Reject as u8 };
+        let service = |id| Service { id, flags: 0, when_no_backend: NoBackend::Reject as u8 };
         let key = |port| ServiceKey::new(vip, Be16::new(port), proto::TCP);
-        services.insert(key(PORT), service(1, service_flags::ACTIVE), 0)?;
-        services.insert(key(EMPTY_PORT), service(2, service_flags::ACTIVE), 0)?;
-        services.insert(ServiceKey::vip(vip), service(0, 0), 0)?;
+        services.insert(key(PORT), service(1), 0)?;
+        services.insert(key(EMPTY_PORT), service(2), 0)?;
+        services.insert(ServiceKey::vip(vip), service(0), 0)?;
         Ok(())
     }
 

@@ -30,9 +30,6 @@ impl Model {
         let Some(service) = self.service(&view.key) else {
             return Err(self.if_served(view, Reason::NatPortMiss));
         };
-        if service.flags & service_flags::ACTIVE == 0 {
-            return Err(Reason::NotActive);
-        }
         if view.is_tcp() && view.has(RST) {
             return Err(Reason::RstUnknown);
         }

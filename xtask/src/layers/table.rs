@@ -233,6 +233,7 @@ pub(super) const ROOMS: &[Room] = &[
     },
     Room {
         files: &[
+            "lb-ebpf/src/claim.rs",
             "lb-ebpf/src/csum.rs",
             "lb-ebpf/src/cursor.rs",
             "lb-ebpf/src/header.rs",

@@ -10,7 +10,7 @@ use lb_common::{
     config::{Config as MapConfig, filter_bit},
 };
 
-use super::{State, log, service::Service};
+use super::{State, log};
 use crate::{
     agent::event::{Action, Level},
     datapath::plan::{Desired, diff},
@@ -29,12 +29,7 @@ impl State {
             }));
         }
         let desired = self.desired();
-        let vips: BTreeSet<_> = self
-            .services
-            .iter()
-            .map(|s| s.config.vip)
-            .filter(|vip| !self.standby.contains(vip))
-            .collect();
+        let vips: BTreeSet<_> = self.services.iter().map(|s| s.config.vip).collect();
         let ops = diff(&self.held, &desired);
         let mut actions = Vec::new();
         // Packets come only while the maps know the VIP: the kernel would answer them with RST.
@@ -75,11 +70,10 @@ impl State {
         }
         let live = self.services.iter().flat_map(|s| &s.backends).map(|b| (b.id, b.record));
         let retired = self.retired.iter().map(|(&id, r)| (id, r.record));
-        let active = |s: &Service| !self.standby.contains(&s.config.vip);
         Desired {
             config,
             backends: live.chain(retired).collect(),
-            services: self.services.iter().map(|s| (s.id, s.entry(active(s)))).collect(),
+            services: self.services.iter().map(|s| (s.id, s.entry())).collect(),
         }
     }
 }

@@ -82,9 +82,8 @@ impl Service {
     }
 
     /// What `services` and `maglev` should hold.
-    pub(super) fn entry(&self, active: bool) -> Entry {
-        let active = if active { service_flags::ACTIVE } else { 0 };
-        let affinity = match self.config.affinity {
+    pub(super) fn entry(&self) -> Entry {
+        let flags = match self.config.affinity {
             Affinity::Connection => 0,
             Affinity::Client => service_flags::AFFINITY_CLIENT,
         };
@@ -94,11 +93,7 @@ impl Service {
         };
         Entry {
             key: key(&self.config),
-            service: Record {
-                id: self.id,
-                flags: active | affinity,
-                when_no_backend: when_no_backend as u8,
-            },
+            service: Record { id: self.id, flags, when_no_backend: when_no_backend as u8 },
             table: Some(self.table.clone()),
         }
     }

@@ -2,7 +2,7 @@ use lb_common::{
     backend::{Backend, BackendState, NextHop},
     config::filter_bit,
     net::{Addr, Be16, MacAddr, proto},
-    service::{NoBackend, Service, ServiceKey, service_flags},
+    service::{NoBackend, Service, ServiceKey},
 };
 use proptest::prelude::*;
 
@@ -46,8 +46,7 @@ fn desired(backends: &[(u16, Backend)], services: &[(u16, &[u16])]) -> Desired {
     for &(id, members) in services {
         let bit = filter_bit(&key(id).vip);
         desired.config.vip_filter[bit / 64] |= 1 << (bit % 64);
-        let flags = service_flags::ACTIVE;
-        let service = Service { id, flags, when_no_backend: NoBackend::Reject as u8 };
+        let service = Service { id, flags: 0, when_no_backend: NoBackend::Reject as u8 };
         desired.services.insert(id, Entry { key: key(id), service, table: Some(table(members)) });
     }
     desired

@@ -143,7 +143,7 @@ fn flags_follow_the_configuration() {
     let before = World::new(&three());
     let after = World::adopting(&config, before.found()).unwrap();
     let service = after.maps.services.values().next().unwrap();
-    assert_eq!(service.flags, service_flags::ACTIVE | service_flags::AFFINITY_CLIENT);
+    assert_eq!(service.flags, service_flags::AFFINITY_CLIENT);
     assert_eq!(service.when_no_backend, NoBackend::Drop as u8);
 }
 

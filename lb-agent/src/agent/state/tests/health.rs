@@ -221,21 +221,6 @@ fn unresolved_backends_wait_and_a_lost_way_is_kept() {
 }
 
 #[test]
-fn a_standby_node_gives_the_vip_up_and_takes_it_back() {
-    let mut world = World::new(&three());
-    assert_eq!(world.vips, [vip(1)].into());
-    let flags = |world: &World| world.maps.services.values().next().unwrap().flags & 1;
-    assert_eq!(flags(&world), 1);
-    let moves = |held| Event::VipHeld { vip: vip(1), held };
-    let actions = world.event(moves(false));
-    assert!(matches!(actions, [Action::RemoveVip { .. }, Action::Map(_)]), "{actions:?}");
-    assert_eq!((flags(&world), world.vips.len()), (0, 0));
-    let actions = world.event(moves(true));
-    assert!(matches!(actions, [Action::Map(_), Action::AddVip { .. }]), "{actions:?}");
-    assert_eq!(flags(&world), 1);
-}
-
-#[test]
 fn own_macs_fill_the_configuration_and_no_more() {
     let mut world = World::new(&three());
     let macs: Vec<_> = (0..18).map(|n| MacAddr([0, 0, 0, 0, 0, n])).collect();

@@ -13,7 +13,6 @@ enum Step {
     Reload(Config),
     /// Bit `id % 16` tells whether a backend has flows.
     Flows(u16),
-    Vip(u8, bool),
     Restart,
     Resync,
 }
@@ -62,7 +61,6 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => (1..=6_u8, proptest::option::of(0..3_u8)).prop_map(|(who, hop)| Step::Hop(who, hop)),
         2 => any_config().prop_map(Step::Reload),
         3 => any::<u16>().prop_map(Step::Flows),
-        1 => (1..=3_u8, any::<bool>()).prop_map(|(vip, held)| Step::Vip(vip, held)),
         1 => Just(Step::Restart),
         1 => Just(Step::Resync),
     ]
@@ -96,9 +94,6 @@ impl World {
             Step::Flows(bits) => {
                 let ids: Vec<_> = (1..64).filter(|id| bits >> (id % 16) & 1 == 1).collect();
                 self.flows(&ids);
-            }
-            Step::Vip(last, held) => {
-                self.event(Event::VipHeld { vip: vip(last), held });
             }
             Step::Restart => *self = Self::adopting(config, self.found()).unwrap(),
             Step::Resync => {

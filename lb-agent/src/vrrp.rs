@@ -6,6 +6,7 @@
 
 pub mod machine;
 pub mod packet;
+pub mod socket;
 pub mod time;
 
 use std::{net::IpAddr, time::Duration};

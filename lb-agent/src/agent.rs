@@ -47,6 +47,7 @@ enum Input {
 /// Runs until SIGTERM or SIGINT. The data plane stays and goes on forwarding.
 pub async fn run(config: Config, path: &Path, log_drops: bool) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("failed to listen for signals")?;
+    log_warnings(&config);
     let (mut shell, mut inbox, mut state, actions) = start::start(config, path, log_drops).await?;
     shell.execute(actions).await;
     start::ready();
@@ -59,6 +60,13 @@ pub async fn run(config: Config, path: &Path, log_drops: bool) -> anyhow::Result
         }
         let actions = digest(input, &mut state, &mut shell).await;
         shell.execute(actions).await;
+    }
+}
+
+/// What `lb-agent check` prints, for those who do not call it.
+fn log_warnings(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!(line = warning.line(), hint = warning.hint(), "{}", warning.what());
     }
 }
 

@@ -77,9 +77,16 @@ fn read(path: &Path) -> Result<Config, ExitCode> {
 fn check(path: &Path) -> ExitCode {
     match read(path) {
         Ok(config) => {
+            for warning in &config.warnings {
+                to_stderr(&format!("{}\n", warning.printed(path)));
+            }
             let backends: usize = config.services.iter().map(|s| s.backends.len()).sum();
+            let routers = match config.vrrp.len() {
+                0 => String::new(),
+                number => format!(", {number} virtual routers"),
+            };
             let told = print(&format!(
-                "{}: {} services, {backends} backends: all right\n",
+                "{}: {} services, {backends} backends{routers}: all right\n",
                 path.display(),
                 config.services.len()
             ));

@@ -3,6 +3,8 @@
 //! ```text
 //! file ── text ─┬─ node ──────────────┐
 //!  │            ├─ service ── check ──┼─ document (TOML, lines) ── keys value form address duration
+//!  │            ├─ vrrp ── track ─────┤
+//!  │            ├─ notify ────────────┤
 //!  │            └─ cross ─────────────┘
 //!  └── machine (claims: interfaces, files, users)
 //! ```
@@ -12,28 +14,36 @@
 mod address;
 mod check;
 mod claim;
+mod command;
 mod cross;
 mod document;
 mod duration;
+mod endpoint;
 mod error;
 mod file;
 mod form;
 mod keys;
 mod machine;
 mod node;
+pub mod notify;
 mod service;
 mod text;
 mod value;
 pub mod vrrp;
+mod warning;
 
 #[cfg(test)]
 mod tests;
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+pub use endpoint::{Endpoint, Url};
 pub use error::{Errors, Problem};
 pub use file::{Whereabouts, load, whereabouts};
+use notify::Notify;
 pub use text::parse;
+use vrrp::Vrrp;
+pub use warning::Warning;
 
 /// `pin_dir` unless the file says otherwise.
 pub const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/lb";
@@ -47,6 +57,13 @@ pub struct Config {
     pub node: Node,
     /// Services in the file's order; names and (VIP, port, protocol) are unique.
     pub services: Vec<Service>,
+    /// Virtual routers in the file's order; names, and (interface, family, number, unicast or
+    /// not) are unique, and no address is in two of them.
+    pub vrrp: Vec<Vrrp>,
+    /// Who is told of the virtual routers' changes.
+    pub notify: Notify,
+    /// What is allowed and probably not meant, by line.
+    pub warnings: Vec<Warning>,
 }
 
 /// `[node]`.

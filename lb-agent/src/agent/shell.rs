@@ -242,6 +242,7 @@ impl Shell {
         if let Some(refused) = refused {
             return Err(refused);
         }
+        super::log_warnings(&new);
         self.parts.config = new;
         tracing::info!(path = %self.parts.path.display(), "configuration reloaded");
         Ok(actions)

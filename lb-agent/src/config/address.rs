@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::error::Shown;
+use super::{error::Shown, vrrp::VirtualAddress};
 
 /// Why a string is not the address of a VIP or a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +14,10 @@ pub(super) enum AddressFault {
     WithPort(SocketAddr),
     #[error("an address with a prefix length")]
     WithPrefix(IpAddr),
+    #[error("an address with a port")]
+    PortOfVirtual(IpAddr),
+    #[error("whose prefix length is not one")]
+    BadPrefix(IpAddr),
     #[error("which is not an IPv4 or IPv6 address")]
     NotAnAddress,
     #[error("an IPv4 address in IPv6 form")]
@@ -40,6 +44,14 @@ impl AddressFault {
                 format!("write `{}` here and `port = {}` beside it", socket.ip(), socket.port())
             }
             Self::WithPrefix(address) => format!("write `{address}`, without the prefix length"),
+            Self::PortOfVirtual(address) => {
+                format!("write `{address}`: all ports of an address move together")
+            }
+            Self::BadPrefix(address) => format!(
+                "write the number of bits, 1 to {}, as in `{address}/{}`, or leave it out",
+                longest(address),
+                if address.is_ipv4() { 24 } else { 64 }
+            ),
             Self::NotAnAddress => {
                 "write an address such as `10.0.0.50` or `2001:db8::50`, without brackets".into()
             }
@@ -59,14 +71,44 @@ impl AddressFault {
 
 /// A unicast address that can be reached over the network.
 pub(super) fn parse(text: &str) -> Result<IpAddr, AddressFault> {
+    match parse_on_link(text)? {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Err(AddressFault::LinkLocal),
+        address => Ok(address),
+    }
+}
+
+/// An address and the length of its prefix; without one it stands alone. It may be link-local: the
+/// first of IPv6 is to be so (RFC 9568 erratum 8300).
+pub(super) fn parse_virtual(text: &str) -> Result<VirtualAddress, AddressFault> {
+    let (text, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
+    let address = parse_on_link(text).map_err(|fault| match fault {
+        AddressFault::WithPort(socket) => AddressFault::PortOfVirtual(socket.ip()),
+        other => other,
+    })?;
+    let digits = |length: &str| length.chars().all(|c| c.is_ascii_digit());
+    let prefix = match length {
+        None => longest(address),
+        Some(length) if digits(length) => length.parse().unwrap_or(0),
+        Some(_) => 0,
+    };
+    if (1..=longest(address)).contains(&prefix) {
+        Ok(VirtualAddress { address, prefix })
+    } else {
+        Err(AddressFault::BadPrefix(address))
+    }
+}
+
+const fn longest(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// A unicast address that can be reached over the network or over one link.
+pub(super) fn parse_on_link(text: &str) -> Result<IpAddr, AddressFault> {
     let address = text.parse::<IpAddr>().map_err(|_not_an_address| guess(text))?;
-    if let IpAddr::V6(v6) = address {
-        if let Some(v4) = v6.to_ipv4_mapped() {
-            return Err(AddressFault::V4Mapped(v4));
-        }
-        if v6.is_unicast_link_local() {
-            return Err(AddressFault::LinkLocal);
-        }
+    if let IpAddr::V6(v6) = address
+        && let Some(v4) = v6.to_ipv4_mapped()
+    {
+        return Err(AddressFault::V4Mapped(v4));
     }
     match address {
         a if a.is_unspecified() => Err(AddressFault::Unspecified),

@@ -6,6 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     Check, CheckKind, ClientCertificate, ExecCheck, HttpCheck, TlsCheck,
     claim::Fact,
+    command::{self, Command},
     document::{At, Findings, Table, Words},
     error::Fault,
     form::Form,
@@ -16,8 +17,6 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(1);
 const RISE: u32 = 2;
 const FALL: u32 = 3;
-/// Users that a command runs as unless the file names one.
-const UNPRIVILEGED: &str = "nobody";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Type {
@@ -148,14 +147,14 @@ fn client<'t>(findings: &mut Findings<'t>, table: &Table<'t>) -> Option<ClientCe
         if let Some(line) = findings.line_of(table, present)
             && !table.has(absent)
         {
-            findings.report(line, Fault::HalfClientCertificate { present, absent });
+            findings.report(line, Fault::Alone { present, absent });
         }
     }
     Some(ClientCertificate { cert_file: cert_file?, key_file: key_file? })
 }
 
 /// A file and the claim about it.
-fn file<'t>(
+pub(super) fn file<'t>(
     findings: &mut Findings<'t>,
     table: &Table<'t>,
     key: &'static str,
@@ -168,26 +167,7 @@ fn file<'t>(
 
 fn exec<'t>(findings: &mut Findings<'t>, table: &Table<'t>) -> Option<ExecCheck> {
     findings.require(table, "command", "command = [\"/usr/local/bin/check\", \"argument\"]");
-    let user = if table.has("user") {
-        findings.formed(table, "user", Form::User)
-    } else {
-        Some(At { line: table.line, value: UNPRIVILEGED })
-    };
-    if let Some(user) = user {
-        findings.claim(user.line, "user", Fact::User(user.value.to_owned()));
-    }
-    let words = findings.strings(table, "command")?;
-    for (n, word) in words.iter().enumerate() {
-        let form = if n == 0 { Form::AbsolutePath } else { Form::Argument };
-        findings.check_form("command", *word, form)?;
-    }
-    let user = user?;
-    if let Some(program) = words.first() {
-        let fact = Fact::Program { path: program.value.into(), user: user.value.to_owned() };
-        findings.claim(program.line, "command", fact);
-    }
-    Some(ExecCheck {
-        command: words.iter().map(|word| word.value.to_owned()).collect(),
-        user: user.value.to_owned(),
-    })
+    let words = findings.strings(table, "command");
+    let Command { words, user } = command::read(findings, table, "command", words)?;
+    Some(ExecCheck { command: words, user })
 }

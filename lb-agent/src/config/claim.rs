@@ -25,6 +25,9 @@ pub(super) enum Fact {
     Certificates(PathBuf),
     /// A readable PEM file with a private key that nobody but its owner may read.
     PrivateKey(PathBuf),
+    /// A readable file of one line that nobody but its owner may read: the secret of the
+    /// `instance`th `[[vrrp]]`, from 0.
+    Secret { path: PathBuf, instance: usize },
     /// The user exists.
     User(String),
     /// A file that the user may execute.
@@ -50,6 +53,12 @@ pub(super) enum Unmet {
     NoPrivateKey { path: PathBuf },
     #[error("`{path}` has mode {mode:04o}: others than its owner may use it")]
     Exposed { path: PathBuf, mode: u32 },
+    #[error("`{path}` holds no secret")]
+    NoSecret { path: PathBuf },
+    #[error("`{path}` is larger than 4 KiB")]
+    NotASecret { path: PathBuf },
+    #[error("`{path}` holds more than one line")]
+    ManyLines { path: PathBuf },
     #[error("there is no user `{user}`")]
     NoUser { user: String },
     #[error("failed to look up the user `{user}`: {source}")]
@@ -81,6 +90,12 @@ impl Unmet {
             Self::NoPrivateKey { .. } => {
                 "name a PEM file without a passphrase: it has a line `-----BEGIN PRIVATE KEY-----`"
                     .into()
+            }
+            Self::NoSecret { .. } => {
+                "write the neighbours' password into it: keepalived's `auth_pass`".into()
+            }
+            Self::ManyLines { .. } | Self::NotASecret { .. } => {
+                "write the password alone, on one line".into()
             }
             Self::Exposed { path, .. } => format!("run `chmod 600 {}`", path.display()),
             Self::NoUser { user } => {

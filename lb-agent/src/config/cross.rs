@@ -113,6 +113,20 @@ impl<'t> Seen<'t> {
         self.addresses.extend(address);
     }
 
+    /// Every VIP, the line and the service that name it first.
+    pub(super) fn vips(&self) -> impl Iterator<Item = (IpAddr, usize, &'t str)> {
+        self.vips.iter().map(|(vip, (line, service))| (*vip, *line, *service))
+    }
+
+    pub(super) fn service_names(&self) -> impl Iterator<Item = &'t str> {
+        self.service_names.keys().copied()
+    }
+
+    /// Every backend's address, in the file's order.
+    pub(super) fn backend_addresses(&self) -> &[At<IpAddr>] {
+        &self.addresses
+    }
+
     /// Call when all services are read.
     pub(super) fn finish(self, findings: &mut Findings<'t>) {
         for address in &self.addresses {
@@ -125,7 +139,7 @@ impl<'t> Seen<'t> {
     }
 }
 
-fn too_many(
+pub(super) fn too_many(
     findings: &mut Findings<'_>,
     line: usize,
     what: &'static str,
@@ -137,7 +151,7 @@ fn too_many(
     findings.report(line, Fault::TooMany { what, value, number: limit + 1, limit, scope });
 }
 
-fn once<K: Hash + Eq>(
+pub(super) fn once<K: Hash + Eq>(
     findings: &mut Findings<'_>,
     seen: &mut HashMap<K, usize>,
     key: At<K>,

@@ -17,6 +17,7 @@ use super::{
     form::Form,
     keys::{self, Section},
     value::ValueFault,
+    warning::{Caution, Warning},
 };
 
 /// A value and the line it stands on, from 1.
@@ -53,17 +54,22 @@ pub(super) struct Findings<'t> {
     lines: Vec<usize>,
     pub(super) problems: Vec<Problem>,
     pub(super) claims: Vec<Claim>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl<'t> Findings<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let starts = text.match_indices('\n').map(|(offset, _)| offset + 1);
         let lines = std::iter::once(0).chain(starts).collect();
-        Self { text, lines, problems: Vec::new(), claims: Vec::new() }
+        Self { text, lines, problems: Vec::new(), claims: Vec::new(), warnings: Vec::new() }
     }
 
     pub(super) fn report(&mut self, line: usize, fault: Fault) {
         self.problems.push(Problem::new(Some(line), fault));
+    }
+
+    pub(super) fn warn(&mut self, line: usize, caution: Caution) {
+        self.warnings.push(Warning::new(line, caution));
     }
 
     /// Notes that a key does not take the value it has.
@@ -252,12 +258,46 @@ impl<'t> Findings<'t> {
         }
     }
 
+    /// A command as a string, split at blanks, or as a list of strings, taken as they are; at least
+    /// one word.
+    pub(super) fn command(
+        &mut self,
+        table: &Table<'t>,
+        key: &'static str,
+    ) -> Option<Vec<At<&'t str>>> {
+        let value = table.entries.get(key)?;
+        match value.get_ref() {
+            DeValue::Array(_) => self.strings(table, key),
+            DeValue::String(text) => {
+                let line = self.line(&value.span());
+                let words = text.split_ascii_whitespace().map(|value| At { line, value });
+                let words: Vec<_> = words.collect();
+                if words.is_empty() {
+                    self.refuse(line, key, text, ValueFault::Malformed(Form::AbsolutePath));
+                    return None;
+                }
+                Some(words)
+            }
+            _ => self.wrong_type(key, value, Expected::Command),
+        }
+    }
+
     pub(super) fn integer(
         &mut self,
         table: &Table<'t>,
         key: &'static str,
-        range: RangeInclusive<u32>,
+        range: RangeInclusive<i32>,
     ) -> Option<At<u32>> {
+        let At { line, value } = self.signed(table, key, range)?;
+        u32::try_from(value).ok().map(|value| At { line, value })
+    }
+
+    pub(super) fn signed(
+        &mut self,
+        table: &Table<'t>,
+        key: &'static str,
+        range: RangeInclusive<i32>,
+    ) -> Option<At<i32>> {
         let value = table.entries.get(key)?;
         let DeValue::Integer(number) = value.get_ref() else {
             return self.wrong_type(key, value, Expected::Integer);
@@ -265,7 +305,7 @@ impl<'t> Findings<'t> {
         let line = self.line(&value.span());
         // Beyond 64 bits is out of every range.
         let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
-        let number = number.and_then(|number| u32::try_from(number).ok());
+        let number = number.and_then(|number| i32::try_from(number).ok());
         if let Some(number) = number.filter(|number| range.contains(number)) {
             return Some(At { line, value: number });
         }

@@ -12,6 +12,7 @@ use super::{
     claim::Unmet,
     keys::{Cure, Section},
     value::ValueFault,
+    vrrp::RouterFault,
 };
 
 /// Everything that is wrong with one file, in the file's order; never empty.
@@ -134,6 +135,8 @@ pub(super) enum Expected {
     Boolean,
     /// A list of strings.
     List,
+    /// A string or a list of strings.
+    Command,
     /// One `[section]`.
     Table(Section),
     /// A `[[section]]`, repeated at will.
@@ -147,6 +150,7 @@ impl Display for Expected {
             Self::Integer => "a whole number",
             Self::Boolean => "`true` or `false`",
             Self::List => "a list of strings",
+            Self::Command => "a string or a list of strings",
             Self::Table(_) => "a section",
             Self::Tables(_) => "a repeated section",
         })
@@ -190,7 +194,11 @@ pub(super) enum Fault {
     #[error("`insecure` is `true` beside `ca_file`, which would not be used")]
     TrustUnused,
     #[error("`{present}` stands without `{absent}`")]
-    HalfClientCertificate { present: &'static str, absent: &'static str },
+    Alone { present: &'static str, absent: &'static str },
+    #[error("`ca_file` stands beside a `url` without TLS, and would not be used")]
+    PlainUrl,
+    #[error(transparent)]
+    Router(RouterFault),
     #[error("`{key}`: {unmet}")]
     Unmet {
         key: &'static str,
@@ -204,14 +212,16 @@ impl Fault {
         match self {
             Self::Read { source } => read_hint(source).into(),
             Self::Syntax { .. } => {
-                "write `key = value` lines under `[node]`, `[[service]]`, `[service.check]` and \
-                 `[[service.backend]]`, with strings in double quotes, each key once"
+                "write `key = value` lines under `[node]`, `[[service]]`, `[service.check]`, \
+                 `[[service.backend]]`, `[[vrrp]]`, `[[vrrp.track]]` and `[notify]`, with strings \
+                 in double quotes, each key once"
                     .into()
             }
             Self::UnknownKey { cure, .. } => cure.to_string(),
-            Self::NotInThisVersion { key, .. } => {
-                format!("take `{key}` out; this version serves `[node]` and `[[service]]` only")
-            }
+            Self::NotInThisVersion { key, .. } => format!(
+                "take `{key}` out; this version serves `[node]`, `[[service]]`, `[[vrrp]]` and \
+                 `[notify]` only"
+            ),
             Self::Missing { example, .. } => format!("add `{example}`"),
             Self::WrongType { key, expected, .. } => type_hint(key, *expected),
             Self::Empty { key } => format!("name at least one in `{key}`"),
@@ -232,9 +242,9 @@ impl Fault {
                               this is kubeadm's), or `insecure = true` to accept any certificate"
                 .into(),
             Self::TrustUnused => "take one of the two out".into(),
-            Self::HalfClientCertificate { present, absent } => {
-                format!("add `{absent}`, or take `{present}` out")
-            }
+            Self::Alone { present, absent } => format!("add `{absent}`, or take `{present}` out"),
+            Self::PlainUrl => "write `https://` in `url`, or take `ca_file` out".into(),
+            Self::Router(fault) => fault.hint(),
             Self::Unmet { unmet, .. } => unmet.hint(),
         }
     }
@@ -257,6 +267,7 @@ fn type_hint(key: &Shown, expected: Expected) -> String {
         Expected::Integer => format!("write a whole number without quotes: `{key} = 1`"),
         Expected::Boolean => format!("write `{key} = true` or `{key} = false`, without quotes"),
         Expected::List => format!("write a list of strings: `{key} = [\"…\", \"…\"]`"),
+        Expected::Command => format!("write a string in double quotes: `{key} = \"/…\"`"),
         Expected::Table(section) => {
             format!("write {section} once, its keys on the lines below it")
         }

@@ -10,6 +10,7 @@ use super::{
     error::{Errors, Fault, Problem},
     machine,
     text::{self, Reading},
+    warning::Warning,
 };
 
 /// Reads and validates a configuration file for this machine: what it says, and that the
@@ -22,8 +23,17 @@ pub fn load(file: &Path) -> Result<Config, Errors> {
     let text = fs::read_to_string(file).map_err(failed)?;
     let host_name = machine::host_name();
     let Reading { config, mut problems, claims } = text::read(&text, host_name.as_deref());
-    problems.extend(machine::verify(&claims));
-    text::conclude(file, config, problems)
+    let verdict = machine::verify(&claims);
+    problems.extend(verdict.problems);
+    let mut config = text::conclude(file, config, problems)?;
+    for (instance, secret) in verdict.secrets {
+        if let Some(vrrp) = config.vrrp.get_mut(instance) {
+            vrrp.authentication.set(secret);
+        }
+    }
+    config.warnings.extend(verdict.warnings);
+    config.warnings.sort_by_key(Warning::line);
+    Ok(config)
 }
 
 /// Where an agent that runs with this file is found, for commands that must work whatever has

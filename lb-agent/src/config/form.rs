@@ -3,6 +3,8 @@
 
 use rustls_pki_types::ServerName;
 
+use super::endpoint;
+
 /// The form that a key asks of its string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -28,6 +30,14 @@ pub(super) enum Form {
     Argument,
     /// The name of a user.
     User,
+    /// The label of an IPv4 address (`IFNAMSIZ` again).
+    Label,
+    /// A mail server's name or address, with its port if need be.
+    MailServer,
+    /// A mail address, without a display name.
+    MailAddress,
+    /// Where to send a notice by HTTP.
+    Url,
 }
 
 impl Form {
@@ -58,6 +68,12 @@ impl Form {
             Self::Body => (1..=4096).contains(&text.len()),
             Self::Argument => !text.contains('\0'),
             Self::User => (1..=32).contains(&text.len()) && text.chars().all(plain),
+            Self::Label => {
+                (1..=15).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
+            }
+            Self::MailServer => endpoint::split(text, 25).is_some(),
+            Self::MailAddress => mail_address(text),
+            Self::Url => endpoint::url(text).is_some(),
         }
     }
 
@@ -75,6 +91,10 @@ impl Form {
             Self::Body => "a text to look for",
             Self::Argument => "an argument",
             Self::User => "the name of a user",
+            Self::Label => "a label",
+            Self::MailServer => "a mail server",
+            Self::MailAddress => "a mail address",
+            Self::Url => "a URL of `http` or `https`",
         }
     }
 
@@ -98,10 +118,30 @@ impl Form {
             Self::Body => "write 1 to 4096 bytes that the answer contains, or take `body` out",
             Self::Argument => "take the zero byte out",
             Self::User => "write a name as in `/etc/passwd`, not a number",
+            Self::Label => "write the interface's name, a colon and a word: at most 15 characters",
+            Self::MailServer => {
+                "write a name or an address, with `:PORT` unless it is 25; IPv6 with a port in \
+                 brackets: `[2001:db8::25]:587`"
+            }
+            Self::MailAddress => "write the bare address: `ops@example.com`",
+            Self::Url => {
+                "write `http://` or `https://`, a name or an address, a port if need be, and a \
+                 path: `https://hooks.example.com/lb`"
+            }
         }
     }
 }
 
 fn absolute(text: &str) -> bool {
     text.starts_with('/') && !text.chars().any(char::is_control)
+}
+
+/// The common part of RFC 5321: no quotes, no comments, no address literals.
+fn mail_address(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else { return false };
+    let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
+    (1..=64).contains(&local.len())
+        && local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
+        && !domain.contains('_')
+        && endpoint::host_name(domain)
 }

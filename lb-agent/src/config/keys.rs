@@ -5,6 +5,59 @@ use std::fmt::{self, Display};
 
 use super::error::{Fault, Shown, quoted};
 
+const SERVICE: &[&str] = &[
+    "name",
+    "vip",
+    "port",
+    "protocol",
+    "mode",
+    "affinity",
+    "on_backend_down",
+    "when_no_backend",
+    "check",
+    "backend",
+];
+const CHECK: &[&str] = &[
+    "type",
+    "path",
+    "expect",
+    "body",
+    "host",
+    "sni",
+    "ca_file",
+    "client_cert",
+    "client_key",
+    "insecure",
+    "command",
+    "user",
+    "interval",
+    "fast_interval",
+    "down_interval",
+    "timeout",
+    "rise",
+    "fall",
+    "port",
+];
+const VRRP: &[&str] = &[
+    "name",
+    "interface",
+    "virtual_router_id",
+    "version",
+    "priority",
+    "advert_interval",
+    "addresses",
+    "excluded_addresses",
+    "label",
+    "preempt",
+    "preempt_delay",
+    "unicast_source",
+    "unicast_peers",
+    "check_source",
+    "authentication",
+    "sync_group",
+    "track",
+];
+
 /// A place in the file where keys stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Section {
@@ -13,62 +66,64 @@ pub(super) enum Section {
     Service,
     Check,
     Backend,
+    Vrrp,
+    Authentication,
+    Track,
+    Notify,
+    Mail,
+    Webhook,
 }
 
 impl Section {
     /// Those that have keys of their own beside sections.
-    const WITH_KEYS: [Self; 4] = [Self::Node, Self::Service, Self::Check, Self::Backend];
+    const WITH_KEYS: [Self; 10] = [
+        Self::Node,
+        Self::Service,
+        Self::Check,
+        Self::Backend,
+        Self::Vrrp,
+        Self::Authentication,
+        Self::Track,
+        Self::Notify,
+        Self::Mail,
+        Self::Webhook,
+    ];
 
     /// Every key that may stand here, sections below it included.
     pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Top => &["node", "service"],
+            Self::Top => &["node", "service", "vrrp", "notify"],
             Self::Node => {
                 &["name", "interfaces", "xdp_mode", "pin_dir", "admin_socket", "max_connections"]
             }
-            Self::Service => &[
-                "name",
-                "vip",
-                "port",
-                "protocol",
-                "mode",
-                "affinity",
-                "on_backend_down",
-                "when_no_backend",
-                "check",
-                "backend",
-            ],
-            Self::Check => &[
-                "type",
-                "path",
-                "expect",
-                "body",
-                "host",
-                "sni",
-                "ca_file",
-                "client_cert",
-                "client_key",
-                "insecure",
-                "command",
-                "user",
+            Self::Service => SERVICE,
+            Self::Check => CHECK,
+            Self::Backend => &["name", "address", "port", "weight"],
+            Self::Vrrp => VRRP,
+            Self::Authentication => &["type", "secret_file"],
+            Self::Track => &[
+                "script",
+                "interface",
+                "service",
+                "weight",
                 "interval",
-                "fast_interval",
-                "down_interval",
                 "timeout",
                 "rise",
                 "fall",
-                "port",
+                "user",
             ],
-            Self::Backend => &["name", "address", "port", "weight"],
+            Self::Notify => &["command", "user", "mail", "webhook"],
+            Self::Mail => &["server", "from", "to", "timeout"],
+            Self::Webhook => &["url", "ca_file", "timeout", "attempts"],
         }
     }
 
     /// Keys of the design that a later version will know.
     const fn later(self) -> &'static [&'static str] {
         match self {
-            Self::Top => &["vrrp", "sync"],
+            Self::Top => &["sync"],
             Self::Node => &["http_listen"],
-            Self::Service | Self::Check | Self::Backend => &[],
+            _ => &[],
         }
     }
 }
@@ -81,6 +136,12 @@ impl Display for Section {
             Self::Service => "`[[service]]`",
             Self::Check => "`[service.check]`",
             Self::Backend => "`[[service.backend]]`",
+            Self::Vrrp => "`[[vrrp]]`",
+            Self::Authentication => "`[vrrp.authentication]`",
+            Self::Track => "`[[vrrp.track]]`",
+            Self::Notify => "`[notify]`",
+            Self::Mail => "`[notify.mail]`",
+            Self::Webhook => "`[notify.webhook]`",
         })
     }
 }

@@ -21,10 +21,14 @@ use rustls_pki_types::{
 use super::{
     claim::{Claim, Fact, Unmet},
     error::{Fault, Problem},
+    vrrp::Secret,
+    warning::{Caution, Warning},
 };
 
 /// No file of certificates or keys is larger.
 const MAX_FILE: u64 = 1 << 20;
+/// No file of a password is larger.
+const MAX_SECRET_FILE: u64 = 4096;
 
 /// The machine's name, for `[node]` `name`; `None` where `/proc` does not tell.
 pub(super) fn host_name() -> Option<String> {
@@ -32,23 +36,39 @@ pub(super) fn host_name() -> Option<String> {
     Some(name.trim_end().to_owned())
 }
 
-/// The claims that do not hold.
-pub(super) fn verify(claims: &[Claim]) -> Vec<Problem> {
-    let unmet = |claim: &Claim| {
-        let unmet = verify_one(&claim.fact).err()?;
-        Some(Problem::new(Some(claim.line), Fault::Unmet { key: claim.key, unmet }))
-    };
-    claims.iter().filter_map(unmet).collect()
+/// What the machine says to a configuration's claims.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// The claims that do not hold.
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Warning>,
+    /// Number of each `[[vrrp]]` that has a secret, from 0, and the secret.
+    pub(super) secrets: Vec<(usize, Secret)>,
 }
 
-fn verify_one(fact: &Fact) -> Result<(), Unmet> {
-    match fact {
-        Fact::Interface(name) => interface(name),
-        Fact::Certificates(path) => certificates(path),
-        Fact::PrivateKey(path) => private_key(path),
-        Fact::User(name) => find_user(name).map(drop),
-        Fact::Program { path, user } => program(path, user),
+pub(super) fn verify(claims: &[Claim]) -> Verdict {
+    let mut verdict = Verdict::default();
+    for claim in claims {
+        let held = match &claim.fact {
+            Fact::Secret { path, instance } => secret(path).map(|(secret, size)| {
+                verdict.secrets.push((*instance, secret));
+                if size > secret.0.len() {
+                    let caution = Caution::LongSecret { path: path.clone(), size };
+                    verdict.warnings.push(Warning::new(claim.line, caution));
+                }
+            }),
+            Fact::Interface(name) => interface(name),
+            Fact::Certificates(path) => certificates(path),
+            Fact::PrivateKey(path) => private_key(path),
+            Fact::User(name) => find_user(name).map(drop),
+            Fact::Program { path, user } => program(path, user),
+        };
+        if let Err(unmet) = held {
+            let fault = Fault::Unmet { key: claim.key, unmet };
+            verdict.problems.push(Problem::new(Some(claim.line), fault));
+        }
     }
+    verdict
 }
 
 /// Asks the kernel rather than `/sys/class/net`: sysfs shows the network namespace in which it was
@@ -75,16 +95,41 @@ fn certificates(path: &Path) -> Result<(), Unmet> {
 }
 
 fn private_key(path: &Path) -> Result<(), Unmet> {
-    let metadata = regular_file(path)?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(Unmet::Exposed { path: path.to_path_buf(), mode });
-    }
+    not_exposed(path)?;
     match PrivateKeyDer::from_pem_slice(&read(path)?) {
         Ok(_key) => Ok(()),
         Err(pem::Error::NoItemsFound) => Err(Unmet::NoPrivateKey { path: path.to_path_buf() }),
         Err(source) => Err(Unmet::BadPem { path: path.to_path_buf(), source }),
     }
+}
+
+/// The first 8 bytes of a password, and how long it is. One line end belongs to the editor, not to
+/// the password.
+fn secret(path: &Path) -> Result<(Secret, usize), Unmet> {
+    if not_exposed(path)?.len() > MAX_SECRET_FILE {
+        return Err(Unmet::NotASecret { path: path.to_path_buf() });
+    }
+    let bytes = read(path)?;
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    if bytes.is_empty() {
+        return Err(Unmet::NoSecret { path: path.to_path_buf() });
+    }
+    if bytes.contains(&b'\n') {
+        return Err(Unmet::ManyLines { path: path.to_path_buf() });
+    }
+    let mut secret = Secret([0; 8]);
+    secret.0.iter_mut().zip(bytes).for_each(|(room, byte)| *room = *byte);
+    Ok((secret, bytes.len()))
+}
+
+fn not_exposed(path: &Path) -> Result<fs::Metadata, Unmet> {
+    let metadata = regular_file(path)?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(Unmet::Exposed { path: path.to_path_buf(), mode });
+    }
+    Ok(metadata)
 }
 
 /// Looks before it opens: opening a FIFO would block.

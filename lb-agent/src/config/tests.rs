@@ -8,7 +8,12 @@ mod machine;
 mod random;
 mod refused;
 mod refused_check;
+mod refused_notify;
 mod refused_service;
+mod refused_track;
+mod refused_vrrp;
+mod vrrp;
+mod warnings;
 
 /// Every key once, on known lines.
 pub(super) const FULL: &str = r#"[node]
@@ -286,6 +291,7 @@ fn the_packaged_example_is_valid() {
     let text = include_str!("../../../packaging/lb.toml.example");
     let config = assert_accepted(text);
     assert!(!config.services.is_empty());
+    assert_eq!(config.warnings, []);
     // The lines that are commented out are valid too, beside or instead of those that are not.
     let all: String = text
         .lines()
@@ -293,7 +299,9 @@ fn the_packaged_example_is_valid() {
         .map(|line| line.strip_prefix('#').unwrap_or(line).to_owned() + "\n")
         .collect();
     assert_ne!(all, text);
-    assert_accepted(&all);
+    let all = assert_accepted(&all);
+    assert!(!all.vrrp.is_empty());
+    assert_eq!(all.warnings, []);
 }
 
 #[test]
@@ -305,6 +313,12 @@ fn the_manual_has_every_key() {
         (Section::Service, "## `[[service]]`"),
         (Section::Check, "## `[service.check]`"),
         (Section::Backend, "## `[[service.backend]]`"),
+        (Section::Vrrp, "## `[[vrrp]]`"),
+        (Section::Authentication, "## `authentication`"),
+        (Section::Track, "## `[[vrrp.track]]`"),
+        (Section::Notify, "## `[notify]`"),
+        (Section::Mail, "## `[notify.mail]`"),
+        (Section::Webhook, "## `[notify.webhook]`"),
     ] {
         let (_, part) = manual.split_once(heading).expect(heading);
         let part = part.split("\n## ").next().unwrap_or_default();
@@ -314,7 +328,7 @@ fn the_manual_has_every_key() {
             .keys()
             .iter()
             .copied()
-            .filter(|key| !["check", "backend"].contains(key))
+            .filter(|key| !["check", "backend", "track", "mail", "webhook"].contains(key))
             .collect();
         described.sort_unstable();
         keys.sort_unstable();

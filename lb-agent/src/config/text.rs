@@ -7,13 +7,17 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::{
-    Config, Service,
+    Config, Node, Service,
     claim::Claim,
     cross::Seen,
     document::Findings,
     error::{Errors, Problem},
     keys::Section,
-    node, service,
+    node,
+    notify::{self, Notify},
+    service,
+    vrrp::{self, Routers, Vrrp},
+    warning::Warning,
 };
 
 /// What one pass over the text gave.
@@ -53,10 +57,35 @@ pub(super) fn read(text: &str, host_name: Option<&str>) -> Reading {
     let mut seen = Seen::default();
     let services: Vec<Option<Service>> =
         tables.iter().map(|table| service::read(&mut findings, &mut seen, table)).collect();
+    let mut routers = Routers::default();
+    let tables = findings.tables(&root, "vrrp", Section::Vrrp);
+    let instances = tables.iter().enumerate();
+    let vrrp: Vec<Option<Vrrp>> =
+        instances.map(|(n, table)| vrrp::read(&mut findings, &mut routers, table, n)).collect();
+    let notify = notify::read(&mut findings, &root);
+    let interfaces = node.as_ref().map_or(&[][..], |node| &node.interfaces);
+    routers.finish(&mut findings, &seen, interfaces);
     seen.finish(&mut findings);
-    let services: Option<Vec<Service>> = services.into_iter().collect();
-    let config = node.zip(services).map(|(node, services)| Config { node, services });
+    let config = complete(node, services, vrrp, notify, &findings);
     Reading { config, problems: findings.problems, claims: findings.claims }
+}
+
+fn complete(
+    node: Option<Node>,
+    services: Vec<Option<Service>>,
+    vrrp: Vec<Option<Vrrp>>,
+    notify: Option<Notify>,
+    findings: &Findings<'_>,
+) -> Option<Config> {
+    let mut warnings = findings.warnings.clone();
+    warnings.sort_by_key(Warning::line);
+    Some(Config {
+        node: node?,
+        services: services.into_iter().collect::<Option<_>>()?,
+        vrrp: vrrp.into_iter().collect::<Option<_>>()?,
+        notify: notify?,
+        warnings,
+    })
 }
 
 /// The configuration, unless there are problems.

@@ -14,7 +14,7 @@ use super::{
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ValueFault {
     #[error("outside {}..={}", .0.start(), .0.end())]
-    OutOfRange(RangeInclusive<u32>),
+    OutOfRange(RangeInclusive<i32>),
     #[error("which is not one of its values")]
     NotOneOf { valid: Vec<&'static str>, suggestion: Option<&'static str> },
     #[error("which is not in this version")]

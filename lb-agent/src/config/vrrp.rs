@@ -1,7 +1,14 @@
 //! `[[vrrp]]` and `[[vrrp.track]]`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod cross;
+mod fault;
+mod read;
+mod track;
+
 use std::{net::IpAddr, time::Duration};
+
+pub(super) use self::{cross::Routers, fault::RouterFault, read::read};
 
 use crate::vrrp::Version;
 
@@ -72,7 +79,18 @@ pub enum Authentication {
     Ah(Secret),
 }
 
-/// The 8 bytes of a password, padded with zeros; never printed.
+impl Authentication {
+    /// Gives it its secret, if it has one.
+    pub(super) fn set(&mut self, read: Secret) {
+        match self {
+            Self::None => {}
+            Self::Pass(secret) | Self::Ah(secret) => *secret = read,
+        }
+    }
+}
+
+/// The 8 bytes of a password, padded with zeros; never printed. Read by
+/// [`load`](super::load); [`parse`](super::parse), which looks at no file, leaves it zero.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret(pub [u8; 8]);
 

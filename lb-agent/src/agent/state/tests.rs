@@ -25,7 +25,7 @@ use crate::{
     },
     config::{
         Affinity, Backend, Check, CheckKind, Config, Node, OnBackendDown, Protocol, Service,
-        WhenNoBackend, XdpMode,
+        WhenNoBackend, XdpMode, notify::Notify,
     },
     datapath::plan::{Desired, sim::Maps},
     health::{Outcome, Report, Target},
@@ -100,6 +100,9 @@ fn config(services: &[Service]) -> Config {
             max_connections: 65_536,
         },
         services: services.to_vec(),
+        vrrp: Vec::new(),
+        notify: Notify::default(),
+        warnings: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use nix::{sys::stat::Mode, unistd};
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::vrrp::{Authentication, Secret};
 
 /// A directory with a sound CA, client certificate, key and program.
 struct Machine {
@@ -54,6 +55,14 @@ impl Machine {
     fn load(&self, text: &str) -> Result<Config, Errors> {
         self.put("lb.toml", text, 0o644);
         load(&self.path("lb.toml"))
+    }
+
+    /// `text` has this one problem, on this line; the cure depends on the machine.
+    #[track_caller]
+    fn assert_refused_at(&self, text: &str, line: usize, what: &str) {
+        let errors = self.load(text).expect_err("refused");
+        let [problem] = errors.problems() else { panic!("{errors}") };
+        assert_eq!((problem.line(), problem.what().as_str()), (Some(line), what));
     }
 
     /// `text` has this one problem, on this line; `DIR` stands for the directory.
@@ -206,6 +215,126 @@ fn programs_and_users() {
         "`command`: failed to read `DIR/program`: No such file or directory (os error 2)",
         "correct the path, or put the file there",
     );
+}
+
+/// `SMALLEST` for this machine, and a virtual router with a secret.
+fn with_secret(machine: &Machine) -> String {
+    let at = machine.directory.path().display();
+    format!(
+        "[node]\ninterfaces = [\"lo\"]\n\
+         [[service]]\nname = \"a\"\nvip = \"10.0.0.50\"\nport = 1\n\
+         [[service.backend]]\nname = \"a\"\naddress = \"10.0.0.11\"\n\
+         [[vrrp]]\nname = \"other\"\ninterface = \"lo\"\nvirtual_router_id = 1\n\
+         addresses = [\"10.0.0.51\"]\n\
+         [[vrrp]]\nname = \"V\"\ninterface = \"lo\"\nvirtual_router_id = 2\nversion = 2\n\
+         addresses = [\"10.0.0.50\"]\n\
+         authentication.type = \"pass\"\nauthentication.secret_file = \"{at}/secret\"\n"
+    )
+}
+
+#[test]
+fn secrets() {
+    let machine = Machine::new();
+    let text = with_secret(&machine);
+    for (written, bytes) in [
+        ("42\n", *b"42\0\0\0\0\0\0"),
+        ("42", *b"42\0\0\0\0\0\0"),
+        ("42\r\n", *b"42\0\0\0\0\0\0"),
+        (" 42 \n", *b" 42 \0\0\0\0"),
+        ("myP@sswo\n", *b"myP@sswo"),
+    ] {
+        machine.put("secret", written, 0o600);
+        let config = machine.load(&text).expect("accepted");
+        assert_eq!(config.vrrp[1].authentication, Authentication::Pass(Secret(bytes)));
+        assert_eq!(config.vrrp[0].authentication, Authentication::None);
+        assert_eq!(config.warnings, []);
+        assert!(!format!("{config:?}").contains("42"), "a secret is not printed");
+    }
+    machine.put("secret", "myP@ssword\n", 0o600);
+    let config = machine.load(&text).expect("accepted");
+    assert_eq!(config.vrrp[1].authentication, Authentication::Pass(Secret(*b"myP@sswo")));
+    let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
+    let at = machine.directory.path().display().to_string();
+    assert_eq!(
+        warning.printed(Path::new("lb.toml")).replace(&at, "DIR"),
+        "lb.toml:22: warning: `DIR/secret` holds 10 bytes; VRRP has room for 8, the others are not \
+         used\nhint: keepalived cuts its `auth_pass` likewise, so the neighbours agree; write the \
+         first 8 alone to say what is meant"
+    );
+}
+
+#[test]
+fn secrets_that_are_none() {
+    let machine = Machine::new();
+    let text = with_secret(&machine);
+    let refused = |what: &str, hint: &str| {
+        machine.assert_refused(&text, 22, &format!("`secret_file`: {what}"), hint);
+    };
+    refused(
+        "failed to read `DIR/secret`: No such file or directory (os error 2)",
+        "correct the path, or put the file there",
+    );
+    let alone = "write the password alone, on one line";
+    machine.put("secret", "one\ntwo\n", 0o600);
+    refused("`DIR/secret` holds more than one line", alone);
+    machine.put("secret", &"x".repeat(4097), 0o600);
+    refused("`DIR/secret` is larger than 4 KiB", alone);
+    for nothing in ["", "\n", "\r\n"] {
+        machine.put("secret", nothing, 0o600);
+        refused(
+            "`DIR/secret` holds no secret",
+            "write the neighbours' password into it: keepalived's `auth_pass`",
+        );
+    }
+    for mode in [0o640, 0o604] {
+        machine.put("secret", "42", mode);
+        refused(
+            &format!("`DIR/secret` has mode 0{mode:o}: others than its owner may use it"),
+            "run `chmod 600 DIR/secret`",
+        );
+    }
+}
+
+#[test]
+fn what_routers_and_notices_name() {
+    let machine = Machine::new();
+    machine.put("secret", "42", 0o600);
+    let at = machine.directory.path().display();
+    let text = with_secret(&machine);
+    for (section, line, what) in [
+        (
+            "[[vrrp.track]]\nscript = \"DIR/nothing -v\"\n",
+            24,
+            "`script`: failed to read `DIR/nothing`",
+        ),
+        (
+            "[[vrrp.track]]\ninterface = \"eth99\"\n",
+            24,
+            "`interface`: there is no interface `eth99`",
+        ),
+        ("[notify]\ncommand = [\"DIR/nothing\"]\n", 24, "`command`: failed to read `DIR/nothing`"),
+        (
+            "[notify]\ncommand = [\"DIR/program\"]\nuser = \"nosuchuser\"\n",
+            25,
+            "`user`: there is no user `nosuchuser`",
+        ),
+        (
+            "[notify.webhook]\nurl = \"https://h.example/\"\nca_file = \"DIR/secret\"\n",
+            25,
+            "`ca_file`: `DIR/secret` holds no certificate in PEM form",
+        ),
+    ] {
+        let section = section.replace("DIR", &at.to_string());
+        let errors = machine.load(&format!("{text}{section}")).expect_err("refused");
+        let printed = errors.to_string().replace(&at.to_string(), "DIR");
+        assert_eq!(errors.problems().len(), 1, "{printed}");
+        assert!(printed.starts_with(&format!("DIR/lb.toml:{line}: {what}")), "{printed}");
+    }
+    let missing = text.replace(
+        "interface = \"lo\"\nvirtual_router_id = 2",
+        "interface = \"l0\"\nvirtual_router_id = 2",
+    );
+    machine.assert_refused_at(&missing, 17, "`interface`: there is no interface `l0`");
 }
 
 /// The default user is not the one who installed the script.

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::{FULL, parsed};
+use super::{FULL, parsed, vrrp::ROUTERS};
 
 /// What is more likely to hurt than random characters.
 const PIECES: &[&str] = &[
@@ -46,6 +46,20 @@ const PIECES: &[&str] = &[
     "interval = 1979-05-27\n",
     "port = 0\n",
     "vrrp = 1\n",
+    "[[vrrp]]\n",
+    "[[vrrp.track]]\n",
+    "[vrrp]\n",
+    "[notify]\n",
+    "[notify.mail]\n",
+    "version = 2\n",
+    "authentication = {}\n",
+    "addresses = [\"::/0\"]\n",
+    "weight = -254\n",
+    "script = \" \"\n",
+    "/129",
+    "/",
+    "@",
+    "https://[",
     "service = [1]\n",
     "check = []\n",
     "::ffff:1.2.3.4",
@@ -55,7 +69,7 @@ const PIECES: &[&str] = &[
 ];
 
 fn mutated() -> impl Strategy<Value = String> {
-    let characters: Vec<char> = FULL.chars().collect();
+    let characters: Vec<char> = [FULL, ROUTERS].concat().chars().collect();
     let size = characters.len();
     let edit = (
         0..size,
@@ -104,8 +118,8 @@ proptest! {
     /// Lines in any order: the syntax mostly holds, the sections do not.
     #[test]
     fn no_order_of_lines_panics(
-        lines in Just(FULL.lines().collect::<Vec<_>>()).prop_shuffle(),
-        kept in 1..60_usize,
+        lines in Just(FULL.lines().chain(ROUTERS.lines()).collect::<Vec<_>>()).prop_shuffle(),
+        kept in 1..120_usize,
     ) {
         let lines: Vec<_> = lines.into_iter().take(kept).collect();
         assert_sound(&lines.join("\n"));

@@ -16,7 +16,8 @@ fn syntax() {
         "name = lb-01",
         "lb.toml:2: not valid TOML in `name = lb-01`: string values must be quoted, expected \
          literal string\nhint: write `key = value` lines under `[node]`, `[[service]]`, \
-         `[service.check]` and `[[service.backend]]`, with strings in double quotes, each key once",
+         `[service.check]`, `[[service.backend]]`, `[[vrrp]]`, `[[vrrp.track]]` and `[notify]`, with \
+         strings in double quotes, each key once",
     );
     let twice = parsed("[node]\nname = \"a\"\nname = \"b\"\nx = \n").expect_err("refused");
     let lines: Vec<_> = twice.problems().iter().map(super::Problem::line).collect();
@@ -74,17 +75,13 @@ fn not_in_this_version() {
         "max_connections = 1000",
         "http_listen = \"127.0.0.1:9440\"",
         "lb.toml:7: `http_listen` in `[node]` is not in this version\nhint: take `http_listen` \
-         out; this version serves `[node]` and `[[service]]` only",
+         out; this version serves `[node]`, `[[service]]`, `[[vrrp]]` and `[notify]` only",
     );
-    for (section, key) in [("[[vrrp]]", "vrrp"), ("[sync]", "sync")] {
-        assert_refused(
-            &format!("{SMALLEST}{section}\nname = \"x\"\n"),
-            &format!(
-                "lb.toml:11: `{key}` in the top level is not in this version\nhint: take `{key}` \
-                 out; this version serves `[node]` and `[[service]]` only"
-            ),
-        );
-    }
+    assert_refused(
+        &format!("{SMALLEST}[sync]\nname = \"x\"\n"),
+        "lb.toml:11: `sync` in the top level is not in this version\nhint: take `sync` out; this \
+         version serves `[node]`, `[[service]]`, `[[vrrp]]` and `[notify]` only",
+    );
     for mode in ["l2-dsr", "ipip"] {
         refused(
             "\"nat\"",

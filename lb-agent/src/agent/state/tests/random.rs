@@ -10,7 +10,7 @@ enum Step {
     Probes(u8, bool),
     Command(u8, Command),
     Hop(u8, Option<u8>),
-    Reload(Config),
+    Reload(Box<Config>),
     /// Bit `id % 16` tells whether a backend has flows.
     Flows(u16),
     Restart,
@@ -59,7 +59,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         6 => (any::<u8>(), any::<bool>()).prop_map(|(who, passed)| Step::Probes(who, passed)),
         3 => (any::<u8>(), command).prop_map(|(who, command)| Step::Command(who, command)),
         3 => (1..=6_u8, proptest::option::of(0..3_u8)).prop_map(|(who, hop)| Step::Hop(who, hop)),
-        2 => any_config().prop_map(Step::Reload),
+        2 => any_config().prop_map(|config| Step::Reload(Box::new(config))),
         3 => any::<u16>().prop_map(Step::Flows),
         1 => Just(Step::Restart),
         1 => Just(Step::Resync),
@@ -89,7 +89,7 @@ impl World {
             }
             Step::Reload(next) => {
                 self.reload(&next);
-                *config = next;
+                *config = *next;
             }
             Step::Flows(bits) => {
                 let ids: Vec<_> = (1..64).filter(|id| bits >> (id % 16) & 1 == 1).collect();

@@ -56,11 +56,15 @@ fn solicitation(mut cursor: Cursor<'_>) -> Option<Addr> {
     asks.then_some(target)
 }
 
+/// Whether a destination lies in `ff02::/64`, as solicited-node addresses do; one comparison.
+#[inline(always)]
+pub const fn may_be_group(addr: &Addr) -> bool {
+    addr.halves().0 == u64::from_le_bytes([0xff, 2, 0, 0, 0, 0, 0, 0])
+}
+
 /// Whether an address lies in `ff02::1:ff00:0/104` (RFC 4291 section 2.7.1).
 #[inline(always)]
 pub const fn is_solicited_node(addr: &Addr) -> bool {
-    const HIGH: u64 = u64::from_le_bytes([0xff, 2, 0, 0, 0, 0, 0, 0]);
     const LOW: u64 = u64::from_le_bytes([0, 0, 0, 1, 0xff, 0, 0, 0]);
-    let (high, low) = addr.halves();
-    high == HIGH && low & 0xff_ffff_ffff == LOW
+    may_be_group(addr) && addr.halves().1 & 0xff_ffff_ffff == LOW
 }

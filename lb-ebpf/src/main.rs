@@ -8,6 +8,8 @@ mod maps;
 mod reap;
 mod traffic;
 
+use core::hint::black_box;
+
 use aya_ebpf::{
     bindings::xdp_action,
     helpers::generated::{bpf_ktime_get_ns, bpf_xdp_adjust_tail},
@@ -73,9 +75,12 @@ fn pipeline(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
     let parsed = parse(cursor(ctx), |dst| may_be_vip(config, dst), &mut packet);
     match parsed {
         Ok(()) => {}
-        Err(Reason::NotIp) if claim_is_over(cursor(ctx), config) => return Err(Reason::ClaimOver),
+        Err(Reason::NotIp) if claim_is_over(XdpContext::new(ctx.ctx), config) => {
+            return Err(Reason::ClaimOver);
+        }
         Err(Reason::NotVip)
-            if claim::is_solicited_node(&packet.key.dst) && claim_is_over(cursor(ctx), config) =>
+            if claim::may_be_group(black_box(&packet.key.dst))
+                && claim_is_over(XdpContext::new(ctx.ctx), config) =>
         {
             return Err(Reason::ClaimOver);
         }
@@ -98,7 +103,8 @@ fn pipeline(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
     match verdict {
         // To the VIP itself, or to a solicited-node address that shares a VIP's bit in the filter.
         Err(Reason::NotOurMac | Reason::OtherProtocol)
-            if packet.key.proto == proto::ICMPV6 && claim_is_over(cursor(ctx), config) =>
+            if packet.key.proto == proto::ICMPV6
+                && claim_is_over(XdpContext::new(ctx.ctx), config) =>
         {
             Err(Reason::ClaimOver)
         }
@@ -207,11 +213,18 @@ fn ours(config: &Config, dst: u64) -> Result<(), Reason> {
 
 /// Whether the frame asks for a VIP whose lease is over. The kernel would answer, and undo what the
 /// VIP's new holder has told everybody.
-///
-/// Takes no context: the compiler would pass on its two 32-bit fields instead, and the verifier
-/// takes those for numbers.
 #[inline(never)]
-fn claim_is_over(cursor: Cursor<'_>, config: &Config) -> bool {
+fn claim_is_over(ctx: XdpContext, config: &Config) -> bool {
+    // SAFETY: the kernel's own context. Volatile, or the compiler would pass on the two fields
+    // instead: that costs every packet registers, and the verifier takes 32 bits for numbers.
+    let (start, end) = unsafe {
+        (
+            (&raw const (*ctx.ctx).data).read_volatile() as usize,
+            (&raw const (*ctx.ctx).data_end).read_volatile() as usize,
+        )
+    };
+    // SAFETY: as in `cursor`.
+    let cursor = unsafe { Cursor::from_addresses(start, end) };
     let asked = claim::asked(cursor, |address| may_be_vip(config, address));
     let Some(lease) = asked.and_then(|vip| maps::lease(&vip)) else { return false };
     // SAFETY: a helper without arguments.

@@ -11,7 +11,6 @@ pub mod status;
 mod checks;
 mod shell;
 mod start;
-mod vips;
 
 use std::{path::Path, time::Instant};
 

@@ -152,7 +152,7 @@ async fn unload(path: &Path, given: Option<&PathBuf>) -> anyhow::Result<()> {
     let netlink = Netlink::open()?;
     let mut vips = Vec::new();
     for vip in netlink.vips().await? {
-        netlink.remove_vip(vip.ifindex, vip.address).await?;
+        netlink.remove_vip(&vip).await?;
         vips.push(vip.address.to_string());
     }
     let vips =

@@ -1,11 +1,16 @@
-//! Ethernet frames that the agent sends itself, built byte by byte with every checksum complete.
+//! Ethernet frames that the agent sends itself, built byte by byte with every checksum complete,
+//! and the claims of others.
 //!
 //! Frames are not padded to the Ethernet minimum of 60 bytes: the driver does that.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod claim;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use lb_common::net::{Addr, Be16, MacAddr, proto};
+
+pub use self::claim::{Claim, decode_claim};
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_ARP: u16 = 0x0806;
@@ -57,7 +62,10 @@ pub fn gratuitous_arp(form: ArpForm, mac: MacAddr, vip: Ipv4Addr) -> Vec<u8> {
 /// An unsolicited Neighbor Advertisement to all nodes of the link (RFC 4861 §7.2.6): whoever knows
 /// `vip` shall find it at `mac` from now on.
 ///
-/// The Router flag stays clear (§4.4): the VIP is nobody's default router.
+/// The Router flag stays clear (§4.4): the VIP is nobody's default router. RFC 9568 §6.4.3 sets it
+/// because its routers are; hosts that saw it set and later clear, as the kernel answers
+/// solicitations while it does not forward, would drop the VIP from their default routers
+/// (RFC 4861 §7.2.5).
 pub fn unsolicited_na(mac: MacAddr, vip: Ipv6Addr) -> Vec<u8> {
     const OVERRIDE: u8 = 0x20;
     const TARGET_LINK_LAYER_ADDRESS: u8 = 2;

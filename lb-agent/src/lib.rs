@@ -13,4 +13,5 @@ pub mod health;
 pub mod inject;
 pub mod netlink;
 pub mod view;
+pub mod vips;
 pub mod vrrp;

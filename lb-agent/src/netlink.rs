@@ -3,6 +3,7 @@
 //! [`Netlink`] asks and changes one thing at a time; [`watch`] keeps telling how backends are
 //! reached. Both see the network namespace of the thread that opened them.
 
+mod changes;
 mod interface;
 mod ledger;
 mod resolve;
@@ -23,10 +24,12 @@ use rtnetlink::{
 };
 use tokio::task::JoinSet;
 
+pub(crate) use self::interface::same_subnet;
 pub use self::{
-    interface::{Interface, choose_vip_interface},
+    changes::{Change, Changes, Look},
+    interface::{Family, Interface, choose_vip_interface, primary_address},
     ledger::Report,
-    vip::{ADDRESS_PROTOCOL, Vip, VipAdded},
+    vip::{ADDRESS_PROTOCOL, NewVip, Vip},
     watcher::watch,
     way::{Resolved, Unresolved, Way},
 };
@@ -102,8 +105,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// An interface was not told to keep the addresses of a VIP's subnet when the VIP goes.
+    #[error("failed to set `promote_secondaries` on interface {ifindex}")]
+    PromoteSecondaries {
+        /// Index of the interface.
+        ifindex: u32,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
     /// The socket that tells of changes was closed.
-    #[error("the kernel's notifications about links, routes and neighbours have ended")]
+    #[error("the kernel's notifications have ended")]
     EventsEnded,
 }
 
@@ -203,6 +215,7 @@ fn interface(link: &LinkMessage) -> Interface {
         name: String::new(),
         index: link.header.index,
         mac: MacAddr::UNSET,
+        enabled: link.header.flags.contains(LinkFlags::Up),
         up: link.header.flags.contains(LinkFlags::Up | LinkFlags::Running),
         mtu: 0,
         addresses: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::IpAddr,
     path::PathBuf,
     time::{Duration, Instant, SystemTime},
 };
@@ -17,7 +18,6 @@ use super::{
     event::{Action, Adopted, Command, Event, Level, Transition},
     start::adopted,
     state::State,
-    vips::Vips,
 };
 use crate::{
     config::{self, Config},
@@ -30,9 +30,9 @@ use crate::{
         stats::Stats,
     },
     health::{self, Target},
-    inject::PacketSocket,
-    netlink::{self, Interface, Netlink},
+    netlink::{self, Interface, Netlink, choose_vip_interface},
     view::{StatusView, TableView, XdpView},
+    vips::{Order, Orders, Vip},
 };
 
 /// Pause before the maps are written again after a failure.
@@ -59,7 +59,8 @@ pub(super) struct ShellParts {
     pub(super) attached: Vec<Attached>,
     pub(super) max_connections: u32,
     pub(super) probes: mpsc::Sender<health::Report>,
-    pub(super) watch: watch::Sender<Vec<std::net::IpAddr>>,
+    pub(super) watch: watch::Sender<Vec<IpAddr>>,
+    pub(super) vips: Orders,
     pub(super) wake: std::sync::mpsc::Sender<Wake>,
 }
 
@@ -67,7 +68,6 @@ pub(super) struct ShellParts {
 pub(super) struct Shell {
     parts: ShellParts,
     checks: Checks,
-    vips: Vips,
     seen: Seen,
     /// Who waits for an [`Action::Answer`], in the order of their commands.
     waiting: VecDeque<oneshot::Sender<Response>>,
@@ -75,15 +75,14 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    pub(super) fn new(parts: ShellParts) -> anyhow::Result<Self> {
-        Ok(Self {
+    pub(super) fn new(parts: ShellParts) -> Self {
+        Self {
             checks: Checks::new(parts.probes.clone()),
-            vips: Vips::new(PacketSocket::open()?),
             parts,
             seen: Seen::default(),
             waiting: VecDeque::new(),
             retry_at: None,
-        })
+        }
     }
 
     /// Carries out what the state has decided, in order.
@@ -107,10 +106,8 @@ impl Shell {
                     tracing::error!("the keeper of flows has ended");
                 }
             }
-            Action::AddVip { vip } => {
-                self.vips.add(&self.parts.netlink, &self.parts.interfaces, vip).await;
-            }
-            Action::RemoveVip { vip } => self.vips.remove(&self.parts.netlink, vip).await,
+            Action::AddVip { vip } => self.hold(vip).await,
+            Action::RemoveVip { vip } => self.order(Order::Drop { address: vip }).await,
             Action::Transition(transition) => tell(&transition),
             Action::Log { level, text } => log(level, &text),
             Action::Answer(result) => {
@@ -120,6 +117,26 @@ impl Shell {
             }
             // `reload` has told whoever asked.
             Action::ConfigRefused(refused) => tracing::debug!(%refused, "configuration refused"),
+        }
+    }
+
+    /// Holds a VIP that no other node may hold, for ever.
+    async fn hold(&self, vip: IpAddr) {
+        let Some(interface) = choose_vip_interface(vip, &self.parts.interfaces) else {
+            tracing::error!(%vip, "there is no interface for the VIP");
+            return;
+        };
+        let interface = interface.name.clone();
+        let prefix = if vip.is_ipv4() { 32 } else { 128 };
+        let vip = Vip { address: vip, prefix, interface, label: None };
+        self.order(Order::Hold { vip, term: None }).await;
+    }
+
+    /// Gives an order and waits until it is carried out: what comes next may rely on it.
+    async fn order(&self, order: Order) {
+        self.parts.vips.give(order);
+        if self.parts.vips.done().await.is_err() {
+            tracing::error!("the thread of the VIPs has ended");
         }
     }
 

@@ -31,6 +31,7 @@ use crate::{
     },
     inject::PacketSocket,
     netlink::{self, Netlink},
+    vips,
 };
 
 /// How often the interfaces' own Ethernet addresses are looked at.
@@ -97,6 +98,9 @@ async fn begin(
             "the pinned table of flows keeps its capacity; `lb-agent unload` would remove it"
         );
     }
+    let configured = config.services.iter().map(|service| service.vip).collect();
+    // The thread ends with the shell; it logs what it does.
+    let vips = vips::spawn(configured, |_report| {})?;
     let shell = Shell::new(ShellParts {
         stats: Stats::open(&config.node.pin_dir)?,
         path: path.to_path_buf(),
@@ -110,7 +114,8 @@ async fn begin(
         probes: probe_tx,
         watch: watch_tx,
         wake: wake_tx,
-    })?;
+        vips,
+    });
     let mut ticks = interval(INTERFACES);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     Ok((shell, Inbox { probes, hops, seen, calls, interfaces: ticks }, state, actions))

@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{
     Error, Netlink,
+    changes::is_ours,
     ledger::{Ledger, Report},
     resolve::subject,
 };
@@ -114,14 +115,14 @@ async fn relevant(
     Ok(())
 }
 
-/// Neighbours come and go all the time; whatever else is heard (an overflow of the socket's buffer
-/// too) may concern anyone.
+/// Neighbours come and go all the time, and VIPs of ours are refreshed several times a second;
+/// whatever else is heard (an overflow of the socket's buffer too) may concern anyone.
 fn concerns(message: &Message, ledger: &Ledger) -> bool {
     match &message.payload {
         NetlinkPayload::InnerMessage(
             RouteNetlinkMessage::NewNeighbour(about) | RouteNetlinkMessage::DelNeighbour(about),
         ) => subject(about).is_some_and(|way| ledger.uses(way)),
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::GetNeighbour(_)) => false,
-        _ => true,
+        _ => !is_ours(message),
     }
 }

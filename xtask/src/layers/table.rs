@@ -196,6 +196,38 @@ pub(super) const ROOMS: &[Room] = &[
         why: PURE,
     },
     Room {
+        files: &[
+            "lb-agent/src/vips/limit.rs",
+            "lb-agent/src/vips/limit/**",
+            "lb-agent/src/vips/rivals.rs",
+            "lb-agent/src/vips/rivals/**",
+            "lb-agent/src/vips/schedule.rs",
+            "lb-agent/src/vips/schedule/**",
+        ],
+        never: &[IMPURE],
+        except: &["crate::frame", "crate::vips::limit", "crate::vrrp::time"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/vips/holding.rs", "lb-agent/src/vips/holding/**"],
+        never: &[IMPURE],
+        // What a look has found, and what netlink is to be asked for, are values of that room.
+        except: &["crate::netlink", "crate::vips", "crate::vrrp::time"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/vips.rs", "lb-agent/src/vips/**"],
+        never: &[&["crate", "aya", "rtnetlink"]],
+        except: &[
+            "crate::frame",
+            "crate::inject",
+            "crate::netlink",
+            "crate::vips",
+            "crate::vrrp::time",
+        ],
+        why: "the VIPs' thread is told whom to hold; it does not know who decides",
+    },
+    Room {
         files: &["lb-agent/src/health.rs", "lb-agent/src/health/**"],
         never: &[&["crate", "aya", "rtnetlink"]],
         except: &["crate::config", "crate::health"],

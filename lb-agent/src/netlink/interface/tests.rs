@@ -13,6 +13,7 @@ fn interface(name: &str, addresses: &[&str]) -> Interface {
         name: name.into(),
         index: 1,
         mac,
+        enabled: true,
         up: true,
         mtu: 1500,
         addresses,
@@ -64,4 +65,17 @@ fn families_are_not_mixed() {
     // 10.47.160.5 and this address agree in every bit when both are read as 128-bit numbers.
     let interfaces = [interface("a", &[]), interface("b", &["10.47.160.5/32"])];
     assert_eq!(chosen("::10.47.160.5", &interfaces), "a");
+}
+
+#[test]
+fn the_primary_address_is_no_vip() {
+    let one = interface("a", &["10.0.0.9/24", "2001:db8::5/64", "10.0.0.5/24", "fe80::1/64"]);
+    let excluded = [IpAddr::from([10, 0, 0, 9])];
+    let primary = |family, exclude: &[IpAddr]| {
+        primary_address(&one, family, exclude).map(|address| address.to_string())
+    };
+    assert_eq!(primary(Family::V4, &[]).as_deref(), Some("10.0.0.9"));
+    assert_eq!(primary(Family::V4, &excluded).as_deref(), Some("10.0.0.5"));
+    assert_eq!(primary(Family::V6, &[]).as_deref(), Some("fe80::1"));
+    assert_eq!(primary(Family::V6, &["fe80::1".parse().expect("an address")]), None);
 }

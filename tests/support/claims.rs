@@ -19,7 +19,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use frame::{Question, Sight};
 use lb_agent::inject::PacketSocket;
 use lb_common::net::MacAddr;
@@ -79,30 +79,31 @@ impl Claims {
     /// # Errors
     /// When it is not so after `deadline`, or a thread of the observer failed.
     pub fn wait_owners(&self, owners: &[&Host], deadline: Duration) -> Result<()> {
-        let mut expected: Vec<MacAddr> = owners.iter().map(|host| host.mac()).collect();
-        expected.sort_by_key(|mac| mac.0);
+        let expected = macs(owners);
         let names: Vec<_> = owners.iter().map(|host| host.name()).collect();
         let since = epoch();
         wait_for(&format!("the VIP to be claimed by {names:?} alone"), deadline, || {
             self.check()?;
             let last = lock(&self.record).last_owners(since, 20);
-            anyhow::ensure!(last.as_ref() == Some(&expected), "the last claims: {last:?}");
+            ensure!(last.as_ref() == Some(&expected), "the last claims: {last:?}");
             Ok(())
         })
     }
 
-    /// Waits until every question asked before now had time for its answer.
+    /// Whether the VIP is claimed by these, and by nobody else, in 20 questions from now on.
     ///
     /// # Errors
     /// When a thread of the observer failed.
-    pub fn settle(&self) -> Result<()> {
-        let now = epoch();
-        wait_for("the observer's questions to go on", wait::SOON, || {
+    pub fn settled_owners(&self, owners: &[&Host]) -> Result<bool> {
+        let since = epoch();
+        wait_for("the observer to ask on", wait::SOON, || {
             self.check()?;
-            let later = lock(&self.record).asked_since(now);
-            anyhow::ensure!(later >= 20, "{later} later questions");
+            // Two that may be under way, beside those that count.
+            let later = lock(&self.record).asked_since(since);
+            ensure!(later >= 22, "{later} later questions");
             Ok(())
-        })
+        })?;
+        Ok(lock(&self.record).last_owners(since, 20) == Some(macs(owners)))
     }
 
     /// Stops and returns everything seen.
@@ -115,7 +116,7 @@ impl Claims {
     }
 
     fn check(&self) -> Result<()> {
-        anyhow::ensure!(
+        ensure!(
             self.threads.iter().all(|thread| !thread.is_finished()),
             "a thread of the observer has ended"
         );
@@ -197,6 +198,13 @@ fn listen(question: Question, record: &Mutex<Record>, stop: &AtomicBool) -> Resu
         }
     }
     Ok(())
+}
+
+/// In the record's order.
+fn macs(hosts: &[&Host]) -> Vec<MacAddr> {
+    let mut macs: Vec<MacAddr> = hosts.iter().map(|host| host.mac()).collect();
+    macs.sort_by_key(|mac| mac.0);
+    macs
 }
 
 fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {

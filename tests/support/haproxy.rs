@@ -1,8 +1,13 @@
 //! HAProxy on a host, in front of the lab's backends: what forwards beside keepalived.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -16,6 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Haproxy {
     process: Process,
+    socket: PathBuf,
 }
 
 impl Haproxy {
@@ -33,17 +39,24 @@ impl Haproxy {
         let mut command = host.command("haproxy");
         // One process in the foreground.
         command.args(["-db", "-f"]).arg(config);
-        let mut haproxy = Self { process: host.spawn("haproxy", command)? };
+        let mut haproxy = Self { process: host.spawn("haproxy", command)?, socket };
+        haproxy.wait_ready()?;
+        Ok(haproxy)
+    }
+
+    /// Waits until all its backends are up.
+    ///
+    /// # Errors
+    /// When one is not, or HAProxy has ended: with its log.
+    pub fn wait_ready(&mut self) -> Result<()> {
         let ready = wait_for("HAProxy's backends", wait::SOON, || {
-            Ok(!haproxy.is_running() || all_up(&socket)?)
+            // Once it has ended no answer will come: the deadline need not pass first.
+            if self.is_running() { all_up(&self.socket).map(|()| true) } else { Ok(false) }
         });
         match ready {
-            Ok(true) if haproxy.is_running() => Ok(haproxy),
-            other => {
-                let log = haproxy.process.log();
-                Err(other.err().unwrap_or_else(|| anyhow::anyhow!("HAProxy ended at once")))
-                    .context(format!("HAProxy's log:\n{log}"))
-            }
+            Ok(true) => Ok(()),
+            Ok(false) => bail!("HAProxy has ended; its log:\n{}", self.process.log()),
+            Err(error) => Err(error.context(format!("HAProxy's log:\n{}", self.process.log()))),
         }
     }
 
@@ -94,11 +107,7 @@ fn configuration(service: &ServiceConfig, ca_file: &Path, socket: &Path) -> Stri
 }
 
 /// Whether every server is up by a check of its own; HAProxy calls them so before their first.
-fn all_up(socket: &Path) -> Result<bool> {
-    use std::{
-        io::{Read, Write},
-        os::unix::net::UnixStream,
-    };
+fn all_up(socket: &Path) -> Result<()> {
     let mut stream = UnixStream::connect(socket)?;
     stream.write_all(b"show stat -1 4 -1\n")?;
     let mut table = String::new();
@@ -114,6 +123,6 @@ fn all_up(socket: &Path) -> Result<bool> {
         fields.get(status) == Some(&"UP") && fields.get(check) == Some(&"L7OK")
     };
     let mut servers = table.lines().skip(1).filter(|line| !line.is_empty());
-    anyhow::ensure!(servers.all(up), "not all are up:\n{table}");
-    Ok(true)
+    ensure!(servers.all(up), "not all are up:\n{table}");
+    Ok(())
 }

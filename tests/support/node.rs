@@ -97,12 +97,15 @@ impl Node {
         Ok(())
     }
 
-    /// Waits until all its backends get connections; HAProxy's do once it has started.
+    /// Waits until all its backends get connections.
     ///
     /// # Errors
     /// When one does not.
-    pub fn wait_ready(&self) -> Result<()> {
-        match self.router()? {
+    pub fn wait_ready(&mut self) -> Result<()> {
+        if let Some(haproxy) = &mut self.forwarder {
+            haproxy.wait_ready()?;
+        }
+        match self.router_mut()? {
             Router::Agent(agent) => agent.wait_ready(),
             Router::Keepalived(_) => Ok(()),
         }
@@ -267,10 +270,6 @@ impl Node {
     /// Longer than the others need to notice its death.
     pub fn longest_silence(&self) -> Duration {
         self.instance.longest_silence()
-    }
-
-    fn router(&self) -> Result<&Router> {
-        self.router.as_ref().with_context(|| format!("nothing runs on {}", self.host.name()))
     }
 
     fn router_mut(&mut self) -> Result<&mut Router> {

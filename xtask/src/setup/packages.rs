@@ -5,7 +5,7 @@ use crate::process::{say, which};
 
 /// A command and the apt package that has it. The command is what counts: another package may
 /// bring it too, and conflict with ours.
-pub(super) const COMMANDS: [(&str, &str); 11] = [
+pub(super) const COMMANDS: [(&str, &str); 13] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),
@@ -13,11 +13,17 @@ pub(super) const COMMANDS: [(&str, &str); 11] = [
     ("etcd", "etcd-server"),
     ("etcdctl", "etcd-client"),
     ("ethtool", "ethtool"),
+    ("haproxy", "haproxy"),
     ("ip", "iproute2"),
+    ("keepalived", "keepalived"),
     ("kubectl", "kubernetes-client"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("tcpdump", "tcpdump"),
 ];
+
+/// Packages that start a daemon, and its service.
+const SERVICES: [(&str, &str); 3] =
+    [("etcd-server", "etcd"), ("haproxy", "haproxy"), ("keepalived", "keepalived")];
 
 /// Installs the packages of missing commands. Returns those that this distribution does not have:
 /// they are left to the test that wants them.
@@ -33,8 +39,10 @@ pub(super) fn ensure() -> anyhow::Result<Vec<&'static str>> {
     if !known.is_empty() {
         say(format!("setup: installing {}", known.join(", ")));
         apt::install(&known)?;
-        if known.contains(&"etcd-server") {
-            apt::stop_service("etcd")?;
+        for (package, service) in SERVICES {
+            if known.contains(&package) {
+                apt::stop_service(service)?;
+            }
         }
     }
     for package in &unknown {

@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::lab::{API_PORT, Host, Lab};
+use crate::{
+    lab::{API_PORT, Host, Lab},
+    vrrp::Instance,
+};
 
 /// What becomes a `lb.toml`. Fields are open: a test sets what it is about.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct AgentConfig {
     pub node: Vec<String>,
     /// `[[service]]` tables.
     pub services: Vec<ServiceConfig>,
+    /// `[[vrrp]]` tables, on `eth0`.
+    pub vrrp: Vec<Instance>,
     /// More tables, as text, at the end of the file.
     pub tail: String,
 }
@@ -71,6 +76,7 @@ impl AgentConfig {
             admin_socket: host.file("admin.sock"),
             node: Vec::new(),
             services: Vec::new(),
+            vrrp: Vec::new(),
             tail: String::new(),
         }
     }
@@ -95,14 +101,18 @@ impl AgentConfig {
         text + &self.tail
     }
 
-    /// Writes the file (mode 0644) into the lab's directory as `HOST.lb.toml`.
+    /// Writes the file (mode 0644) into the lab's directory as `HOST.lb.toml`, the virtual
+    /// routers at its end, and a password into a file of its own.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, host: &Host) -> Result<PathBuf> {
         let path = host.file("lb.toml");
-        fs::write(&path, self.to_toml())
-            .with_context(|| format!("failed to write `{}`", path.display()))?;
+        let mut text = self.to_toml();
+        for instance in &self.vrrp {
+            text += &instance.agent(host, "eth0")?;
+        }
+        fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
         Ok(path)
     }
 }

@@ -247,7 +247,7 @@ impl Icmp {
 }
 
 /// The pseudo-header of RFC 9293 section 3.1 and RFC 8200 section 8.1.
-fn pseudo(src: IpAddr, dst: IpAddr, proto: u8, len: usize) -> Vec<u8> {
+pub(crate) fn pseudo(src: IpAddr, dst: IpAddr, proto: u8, len: usize) -> Vec<u8> {
     let mut b = Vec::new();
     match (src, dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {

@@ -9,6 +9,7 @@ mod build;
 mod build_ebpf;
 mod ci;
 mod demo;
+mod drill;
 mod lab;
 mod layers;
 mod process;
@@ -47,6 +48,12 @@ enum Verb {
     },
     /// The whole thing in one run: lab, requests, a backend killed, statistics (root)
     Demo,
+    /// A failover drill and what it cost: power-cut, hand-over, …, all; `drill -- --help` (root)
+    Drill {
+        /// Passed on to the drill
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 1.., required = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run the tests: all of them, or one group
     Test {
         /// All groups when absent
@@ -84,6 +91,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<()> {
         Verb::Build => build::run(&workspace),
         Verb::Lab { arguments } => lab::run(&workspace, &arguments),
         Verb::Demo => demo::run(&workspace),
+        Verb::Drill { arguments } => drill::run(&workspace, &arguments),
         Verb::Test { group } => test::run(&workspace, group),
         Verb::Bench { which, arguments } => bench::run(&workspace, which, &arguments),
         Verb::Layers => layers::run(&workspace),

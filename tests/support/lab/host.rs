@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use lb_common::net::MacAddr;
 use nix::sched::{CloneFlags, setns};
 
 use super::{
@@ -69,6 +70,20 @@ impl Host {
         if like.is_ipv4() { self.ipv4().into() } else { self.ipv6().into() }
     }
 
+    /// Ethernet address of `eth0`.
+    pub fn mac(&self) -> MacAddr {
+        self.plan.links[0].mac()
+    }
+
+    /// Whether an interface has `address`, as `ip address` shows it.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn holds(&self, address: IpAddr) -> Result<bool> {
+        let shown = self.run("ip", &["-o", "address", "show", "to", &address.to_string()])?;
+        Ok(!shown.trim().is_empty())
+    }
+
     /// Interfaces except `lo`: `eth0`, and `eth1` where there are two.
     pub fn interfaces(&self) -> Vec<String> {
         self.plan.links.iter().map(|link| link.device.clone()).collect()
@@ -124,8 +139,16 @@ impl Host {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(&self, name: &str, command: Command) -> Result<Process> {
-        let log = self.lab_dir.join("logs").join(format!("{}.{name}.log", self.name()));
-        Process::start(format!("{}/{name}", self.name()), command, log)
+        Process::start(format!("{}/{name}", self.name()), command, self.log_path(name))
+    }
+
+    /// What every process that was spawned under this name has written so far.
+    pub fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.log_path(name)).unwrap_or_default()
+    }
+
+    fn log_path(&self, name: &str) -> PathBuf {
+        self.lab_dir.join("logs").join(format!("{}.{name}.log", self.name()))
     }
 
     /// Runs `work` on a thread of its own inside this host: the sockets it opens are the host's.

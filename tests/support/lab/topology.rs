@@ -1,9 +1,9 @@
 //! Which hosts a lab has, where they are plugged in and what they are called. No IO.
 //!
 //! ```text
-//!            client .100        lb-01 .5   lb-02 .6      cp-01..cp-10 .11-.20
-//!               │                  │          │               │
-//!  front ───────┴──────────────────┴──────────┴───────────────┴──── 10.47.160.0/24, fd47:160::/64
+//!     client .100  observer .101   lb-01 .5   lb-02 .6   cp-01..cp-10 .11-.20
+//!          │          │               │          │            │
+//!  front ──┴──────────┴───────────────┴──────────┴────────────┴──── 10.47.160.0/24, fd47:160::/64
 //!                                                             │ .1
 //!                                                           router          (`router`)
 //!                                                             │ .1
@@ -14,6 +14,8 @@
 //! gateway is then lb-01, since answers go to the VIP, which is in the front network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use lb_common::net::MacAddr;
 
 /// What a lab is made of.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Options {
     pub router: bool,
     /// The backends in a network of their own, behind the balancers' `eth1`.
     pub back_segment: bool,
+    /// A host `observer` beside the client, that asks who claims a VIP.
+    pub observer: bool,
     /// MTU of every interface, in bytes. Native XDP on a veth needs one page for frame and
     /// headroom: at most 3,498 for the balancers.
     pub mtu: u32,
@@ -33,7 +37,8 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { backends: 3, balancers: 2, router: false, back_segment: false, mtu: 1500 }
+        let (router, back_segment, observer) = (false, false, false);
+        Self { backends: 3, balancers: 2, router, back_segment, observer, mtu: 1500 }
     }
 }
 
@@ -123,10 +128,24 @@ pub struct LinkPlan {
     pub port: String,
 }
 
+impl LinkPlan {
+    /// 02:47, then the segment and the host's number in decimal digits: cp-01 is
+    /// 02:47:01:60:00:11.
+    pub fn mac(&self) -> MacAddr {
+        let [_, network, .., last] = self.segment.ipv6(self.number).segments();
+        let [a, b] = network.to_be_bytes();
+        let [c, d] = last.to_be_bytes();
+        MacAddr([0x02, 0x47, a, b, c, d])
+    }
+}
+
 /// Every host that `options` ask for. Numbers out of range are cut to the range.
 pub fn plan(options: &Options) -> Vec<HostPlan> {
     let front_gateway = options.router.then_some((Segment::Front, 1));
     let mut hosts = vec![host("client", &[(Segment::Front, 100)], front_gateway)];
+    if options.observer {
+        hosts.push(host("observer", &[(Segment::Front, 101)], None));
+    }
     for n in 1..=options.balancers.clamp(1, 5) {
         let links = [(Segment::Front, 4 + n), (Segment::Back, 4 + n)];
         let used = if options.back_segment { &links[..] } else { &links[..1] };

@@ -88,21 +88,13 @@ pub(super) fn connect(net: &str, hosts: &[Host], mtu: u32) -> Result<()> {
                 "link add {port} mtu {mtu} type veth peer name {device} address {} mtu {mtu} netns {}\n\
                  link set {port} master {} addrgenmode none\n\
                  link set {port} up\n",
-                mac(link),
+                link.mac(),
                 host.netns(),
                 segment.bridge(),
             );
         }
     }
     batch(net, &commands)
-}
-
-/// 02:47, then the segment and the host's number in decimal digits: cp-01 is 02:47:01:60:00:11.
-fn mac(link: &LinkPlan) -> String {
-    let [_, network, .., last] = link.segment.ipv6(link.number).segments();
-    let [a, b] = network.to_be_bytes();
-    let [c, d] = last.to_be_bytes();
-    format!("02:47:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
 /// Loopback, interfaces, addresses and default routes of a host.

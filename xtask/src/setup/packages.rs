@@ -5,7 +5,7 @@ use crate::process::{say, which};
 
 /// A command and the apt package that has it. The command is what counts: another package may
 /// bring it too, and conflict with ours.
-pub(super) const COMMANDS: [(&str, &str); 12] = [
+pub(super) const COMMANDS: [(&str, &str); 13] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),
@@ -13,6 +13,7 @@ pub(super) const COMMANDS: [(&str, &str); 12] = [
     ("etcd", "etcd-server"),
     ("etcdctl", "etcd-client"),
     ("ethtool", "ethtool"),
+    ("haproxy", "haproxy"),
     ("ip", "iproute2"),
     ("keepalived", "keepalived"),
     ("kubectl", "kubernetes-client"),
@@ -22,7 +23,8 @@ pub(super) const COMMANDS: [(&str, &str); 12] = [
 
 /// Packages that start a service when they are installed, and its name: the tests want the program
 /// alone.
-const SERVICES: [(&str, &str); 2] = [("etcd-server", "etcd"), ("keepalived", "keepalived")];
+const SERVICES: [(&str, &str); 3] =
+    [("etcd-server", "etcd"), ("haproxy", "haproxy"), ("keepalived", "keepalived")];
 
 /// Installs the packages of missing commands. Returns those that this distribution does not have:
 /// they are left to the test that wants them.

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use super::*;
 
 fn everything() -> Options {
-    Options { backends: 10, balancers: 2, router: true, back_segment: true, mtu: 1500 }
+    Options { backends: 10, router: true, back_segment: true, observer: true, ..Options::default() }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Layer-4 load balancer with health checks.
+/// Layer-4 load balancer with health checks and failover.
 #[derive(Debug, Parser)]
 #[command(name = "lb-agent", version)]
 pub struct Cli {
@@ -19,11 +19,11 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run in the foreground; SIGHUP reloads, SIGTERM ends the agent and leaves the data plane.
+    /// Run in the foreground; SIGHUP reloads, SIGTERM hands the VIPs over and leaves the data plane.
     Run(RunArgs),
     /// Validate the configuration; exit code 78 when it is wrong.
     Check,
-    /// Show services, backends and their checks.
+    /// Show virtual routers, services, backends and their checks.
     Status(Output),
     /// Show counters, read from the pinned maps; works while no agent runs.
     Stats(Pinned),
@@ -34,6 +34,12 @@ pub enum Command {
         /// What is wanted.
         #[command(subcommand)]
         change: BackendChange,
+    },
+    /// Move a VIP by hand, until the agent ends.
+    Vrrp {
+        /// What is wanted.
+        #[command(subcommand)]
+        change: VrrpChange,
     },
     /// Have the agent read its configuration file again.
     Reload,
@@ -100,6 +106,26 @@ pub enum BackendChange {
         target: TargetName,
         /// The weight; left out, the configured one is taken again.
         weight: Option<u16>,
+    },
+}
+
+/// What is wanted of a VRRP instance, and of those in its sync group.
+#[derive(Clone, Debug, Subcommand)]
+pub enum VrrpChange {
+    /// Hand its addresses over to the next node, and stay out of the election.
+    Release {
+        /// Name of the instance.
+        name: String,
+    },
+    /// Take part in the election again.
+    Resume {
+        /// Name of the instance.
+        name: String,
+    },
+    /// Announce its addresses to the neighbours again (gratuitous ARP, unsolicited NA).
+    Announce {
+        /// Name of the instance.
+        name: String,
     },
 }
 

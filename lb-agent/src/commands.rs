@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use crate::{
     agent,
-    cli::{BackendChange, Cli, Command, Pinned},
+    cli::{BackendChange, Cli, Command, Pinned, VrrpChange},
     config::{self, Config},
     control::{self, Change, Request, Response},
     datapath::{flows::Flows, maps::Maps, pins::Pins, reaper::Reaper, stats::Stats},
@@ -33,6 +33,7 @@ pub async fn dispatch(cli: &Cli) -> ExitCode {
         Command::Stats(args) => stats(&cli.config, args),
         Command::Flows(args) => flows(&cli.config, args),
         Command::Backend { change } => act(&cli.config, &backend(change)).await,
+        Command::Vrrp { change } => act(&cli.config, &vrrp(change)).await,
         Command::Reload => act(&cli.config, &Request::Reload).await,
         Command::Unload(args) => unload(&cli.config, args.pin_dir.as_ref()).await,
     };
@@ -136,6 +137,15 @@ fn backend(change: &BackendChange) -> Request {
         BackendChange::Weight { target, weight } => (target, Change::Weight(*weight)),
     };
     Request::Backend { service: target.service.clone(), backend: target.backend.clone(), change }
+}
+
+fn vrrp(change: &VrrpChange) -> Request {
+    let (name, change) = match change {
+        VrrpChange::Release { name } => (name, control::VrrpChange::Release),
+        VrrpChange::Resume { name } => (name, control::VrrpChange::Resume),
+        VrrpChange::Announce { name } => (name, control::VrrpChange::Announce),
+    };
+    Request::Vrrp { name: name.clone(), change }
 }
 
 /// An agent that runs on would believe that it still serves.

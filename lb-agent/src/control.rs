@@ -43,6 +43,25 @@ pub enum Request {
         /// What is wanted.
         change: Change,
     },
+    /// Moves the addresses of a VRRP instance.
+    Vrrp {
+        /// Name of the instance.
+        name: String,
+        /// What is wanted.
+        change: VrrpChange,
+    },
+}
+
+/// What is wanted of a VRRP instance and of those in its sync group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VrrpChange {
+    /// Hand over, and stay out of the election.
+    Release,
+    /// Take part in the election again.
+    Resume,
+    /// Announce the addresses again.
+    Announce,
 }
 
 /// What is wanted of a backend.

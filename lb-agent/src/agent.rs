@@ -9,6 +9,7 @@ pub mod state;
 pub mod status;
 
 mod checks;
+mod failover;
 mod shell;
 mod start;
 
@@ -25,7 +26,7 @@ use self::{
     shell::{Inbox, Shell},
     state::State,
 };
-use crate::{config::Config, control, datapath::keeper, health, netlink};
+use crate::{config::Config, control, datapath::keeper, health, netlink, vrrp};
 
 /// Room for what tasks send while the loop swaps a table (some 10 ms each): a report from every
 /// backend at once.
@@ -37,7 +38,9 @@ enum Input {
     Hop(netlink::Report),
     Seen(keeper::Seen),
     Call(control::Call),
-    Interfaces,
+    Surroundings(Vec<netlink::Interface>),
+    Vrrp(vrrp::thread::Report),
+    Look,
     Retry,
     Reload,
     End(&'static str),
@@ -54,11 +57,12 @@ pub async fn run(config: Config, path: &Path, log_drops: bool) -> anyhow::Result
         let input = next(&mut inbox, &mut signals, &mut shell).await;
         if let Input::End(signal) = input {
             tracing::info!(signal, "the agent ends; the data plane stays and goes on forwarding");
-            shell.leave();
+            shell.leave().await;
             return Ok(());
         }
         let actions = digest(input, &mut state, &mut shell).await;
         shell.execute(actions).await;
+        shell.failover.served(|service| state.served(service));
     }
 }
 
@@ -79,8 +83,10 @@ async fn next(inbox: &mut Inbox, signals: &mut Signals, shell: &mut Shell) -> In
         Some(report) = inbox.probes.recv() => Input::Probe(report),
         Some(report) = inbox.hops.recv() => Input::Hop(report),
         Some(seen) = inbox.seen.recv() => Input::Seen(seen),
+        Some(report) = inbox.told.vrrp.recv() => Input::Vrrp(report),
+        Some(all) = inbox.told.surroundings.recv() => Input::Surroundings(all),
         () = shell.retry_due() => Input::Retry,
-        _ = inbox.interfaces.tick() => Input::Interfaces,
+        _ = inbox.looks.tick() => Input::Look,
     }
 }
 
@@ -96,16 +102,24 @@ async fn digest(input: Input, state: &mut State, shell: &mut Shell) -> Vec<Actio
             Event::FlowsSeen(backends)
         }
         Input::Call((request, reply)) => return shell.call(request, reply, state, now).await,
-        Input::Interfaces => match shell.changed_macs().await {
+        Input::Surroundings(all) => match shell.surroundings(&all) {
             Some(macs) => Event::OwnMacs(macs),
             None => return Vec::new(),
         },
+        Input::Vrrp(report) => {
+            shell.failover.hear(&report);
+            return Vec::new();
+        }
+        Input::Look => {
+            shell.look();
+            return Vec::new();
+        }
         Input::Retry => match shell.resync() {
             Some(held) => Event::Resync(held),
             None => return Vec::new(),
         },
         Input::Reload => {
-            return shell.reload(state, now).unwrap_or_else(|error| {
+            return shell.reload(state, now).await.unwrap_or_else(|error| {
                 tracing::error!(
                     "the configuration was not reloaded, nothing has changed:\n{error}"
                 );

@@ -4,10 +4,15 @@ use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr, time::SystemTime}
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::status::{BackendStatus, Status};
+use self::vrrp::VrrpView;
+use crate::{
+    agent::status::{BackendStatus, Status},
+    vrrp::thread::View,
+};
 
 pub mod flows;
 pub mod stats;
+pub mod vrrp;
 
 /// `status --json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,7 +22,7 @@ pub struct StatusView {
     /// How the program sits on each interface.
     pub xdp: Vec<XdpView>,
     /// Virtual routers.
-    pub vrrp: Vec<serde_json::Value>,
+    pub vrrp: Vec<VrrpView>,
     /// Services in the configuration's order.
     pub services: Vec<ServiceView>,
     /// The table of established flows.
@@ -102,6 +107,7 @@ impl StatusView {
     #[must_use]
     pub fn new(
         status: &Status,
+        routers: &[View],
         xdp: Vec<XdpView>,
         table: TableView,
         active: &BTreeMap<u16, u64>,
@@ -118,7 +124,7 @@ impl StatusView {
         Self {
             node: status.node.clone(),
             xdp,
-            vrrp: Vec::new(),
+            vrrp: routers.iter().map(|router| VrrpView::new(router, now)).collect(),
             services: services.collect(),
             table,
         }
@@ -140,6 +146,7 @@ impl StatusView {
             self.table.capacity,
             self.table.half_open
         );
+        out.push_str(&vrrp::text(&self.vrrp));
         for service in &self.services {
             let _infallible = writeln!(
                 out,

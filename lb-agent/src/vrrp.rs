@@ -4,10 +4,14 @@
 //! `packet` and `machine` are pure. Their vocabulary meets in [`Heard`] and [`machine::Send`]:
 //! the codec turns bytes into the first and the second into bytes.
 
+pub mod clock;
 pub mod machine;
 pub mod packet;
+pub mod realtime;
 pub mod socket;
+pub mod thread;
 pub mod time;
+pub mod track;
 
 use std::{net::IpAddr, time::Duration};
 

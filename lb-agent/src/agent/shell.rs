@@ -16,23 +16,26 @@ use tokio::{
 use super::{
     checks::Checks,
     event::{Action, Adopted, Command, Event, Level, Transition},
+    failover::{Failover, Told},
     start::adopted,
     state::State,
 };
 use crate::{
     config::{self, Config},
-    control::{self, Change, Request, Response},
+    control::{self, Change, Request, Response, VrrpChange},
     datapath::{
         keeper::{Seen, Wake},
         maps::Maps,
         plan::MapOp,
+        presence,
         program::Attached,
         stats::Stats,
     },
     health::{self, Target},
-    netlink::{self, Interface, Netlink, choose_vip_interface},
+    netlink::{self, Interface, choose_vip_interface},
     view::{StatusView, TableView, XdpView},
     vips::{Order, Orders, Vip},
+    vrrp,
 };
 
 /// Pause before the maps are written again after a failure.
@@ -44,7 +47,8 @@ pub(super) struct Inbox {
     pub(super) hops: mpsc::Receiver<netlink::Report>,
     pub(super) seen: mpsc::Receiver<Seen>,
     pub(super) calls: mpsc::Receiver<control::Call>,
-    pub(super) interfaces: Interval,
+    pub(super) told: Told,
+    pub(super) looks: Interval,
 }
 
 /// What a shell is made of.
@@ -53,7 +57,6 @@ pub(super) struct ShellParts {
     pub(super) config: Config,
     pub(super) maps: Maps,
     pub(super) stats: Stats,
-    pub(super) netlink: Netlink,
     pub(super) interfaces: Vec<Interface>,
     pub(super) macs: Vec<MacAddr>,
     pub(super) attached: Vec<Attached>,
@@ -67,18 +70,23 @@ pub(super) struct ShellParts {
 /// The loop's hands.
 pub(super) struct Shell {
     parts: ShellParts,
+    pub(super) failover: Failover,
     checks: Checks,
     seen: Seen,
+    /// Interfaces without our program.
+    detached: Vec<String>,
     /// Who waits for an [`Action::Answer`], in the order of their commands.
     waiting: VecDeque<oneshot::Sender<Response>>,
     retry_at: Option<tokio::time::Instant>,
 }
 
 impl Shell {
-    pub(super) fn new(parts: ShellParts) -> Self {
+    pub(super) fn new(parts: ShellParts, failover: Failover) -> Self {
         Self {
             checks: Checks::new(parts.probes.clone()),
             parts,
+            failover,
+            detached: Vec::new(),
             seen: Seen::default(),
             waiting: VecDeque::new(),
             retry_at: None,
@@ -189,24 +197,41 @@ impl Shell {
         self.seen = seen;
     }
 
-    /// The interfaces' Ethernet addresses, when one has changed.
-    pub(super) async fn changed_macs(&mut self) -> Option<Vec<MacAddr>> {
+    /// Takes in the interfaces as they are now. Returns their Ethernet addresses, when one has
+    /// changed.
+    pub(super) fn surroundings(&mut self, all: &[Interface]) -> Option<Vec<MacAddr>> {
+        self.failover.surroundings(all);
         let names = &self.parts.config.node.interfaces;
-        let interfaces = match self.parts.netlink.interfaces(names).await {
-            Ok(interfaces) => interfaces,
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "an interface cannot be looked at"
-                );
-                return None;
-            }
-        };
-        let macs: Vec<_> = interfaces.iter().map(|i| i.mac).collect();
-        self.parts.interfaces = interfaces;
+        let ours = names.iter().filter_map(|name| all.iter().find(|i| i.name == *name));
+        self.parts.interfaces = ours.cloned().collect();
+        let macs: Vec<_> = self.parts.interfaces.iter().map(|i| i.mac).collect();
         let changed = macs != self.parts.macs;
         self.parts.macs.clone_from(&macs);
         changed.then_some(macs)
+    }
+
+    /// Looks whether the data plane is still in place.
+    pub(super) fn look(&mut self) {
+        let node = &self.parts.config.node;
+        match presence::attached(&node.pin_dir, &node.interfaces) {
+            Ok(places) => {
+                let gone: Vec<_> =
+                    places.into_iter().filter(|(_, on)| !on).map(|(name, _)| name).collect();
+                if gone != self.detached {
+                    if gone.is_empty() {
+                        tracing::info!("the XDP program is on every interface again");
+                    } else {
+                        tracing::error!(interfaces = ?gone, "the XDP program was detached");
+                    }
+                    self.detached = gone;
+                }
+                self.failover.data_plane(self.detached.is_empty());
+            }
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "failed to look whether the XDP program is in place");
+            }
+        }
     }
 
     /// Serves the admin socket.
@@ -218,13 +243,19 @@ impl Shell {
         now: Instant,
     ) -> Vec<Action> {
         let response = match request {
-            Request::Status => Response::Status(Box::new(self.status(state, now))),
+            Request::Status => Response::Status(Box::new(self.status(state, now).await)),
             Request::Backend { service, backend, change } => {
                 self.waiting.push_back(reply);
                 let target = Target { service, backend };
                 return state.handle(Event::Admin { target, command: command(change) }, now);
             }
-            Request::Reload => match self.reload(state, now) {
+            Request::Vrrp { name, change } => {
+                match self.failover.change(&name, vrrp_change(change)).await {
+                    Ok(()) => Response::Done,
+                    Err(error) => Response::Error(error),
+                }
+            }
+            Request::Reload => match self.reload(state, now).await {
                 Ok(actions) => {
                     self.execute(actions).await;
                     Response::Done
@@ -238,7 +269,7 @@ impl Shell {
     }
 
     /// Reads the configuration file again. What cannot change while the agent runs is refused.
-    pub(super) fn reload(
+    pub(super) async fn reload(
         &mut self,
         state: &mut State,
         now: Instant,
@@ -260,12 +291,14 @@ impl Shell {
             return Err(refused);
         }
         super::log_warnings(&new);
+        // First: an address that a virtual router gives up may be one that is held alone from now.
+        self.failover.reload(&new).await;
         self.parts.config = new;
         tracing::info!(path = %self.parts.path.display(), "configuration reloaded");
         Ok(actions)
     }
 
-    fn status(&self, state: &State, now: Instant) -> StatusView {
+    async fn status(&self, state: &State, now: Instant) -> StatusView {
         let xdp = self.parts.attached.iter().map(|a| XdpView {
             interface: a.interface.clone(),
             mode: if a.native { "native" } else { "generic" }.to_owned(),
@@ -280,11 +313,13 @@ impl Shell {
         let active: BTreeMap<u16, u64> = ids
             .filter_map(|id| Some((id, self.parts.stats.backend(id).ok()?.connections_active)))
             .collect();
-        StatusView::new(&status, xdp.collect(), table, &active, SystemTime::now())
+        let routers = self.failover.view().await;
+        StatusView::new(&status, &routers, xdp.collect(), table, &active, SystemTime::now())
     }
 
-    /// Leaves the data plane as it is.
-    pub(super) fn leave(&mut self) {
+    /// Hands the VIPs over, and leaves the data plane as it is.
+    pub(super) async fn leave(&mut self) {
+        self.failover.leave(&self.parts.vips).await;
         self.checks.stop_all();
         if let Err(error) = std::fs::remove_file(&self.parts.config.node.admin_socket) {
             tracing::debug!(%error, "the admin socket could not be removed");
@@ -298,6 +333,14 @@ const fn command(change: Change) -> Command {
         Change::Ready => Command::Ready,
         Change::Maint => Command::Maint,
         Change::Weight(weight) => Command::Weight(weight),
+    }
+}
+
+const fn vrrp_change(change: VrrpChange) -> vrrp::thread::Change {
+    match change {
+        VrrpChange::Release => vrrp::thread::Change::Release,
+        VrrpChange::Resume => vrrp::thread::Change::Resume,
+        VrrpChange::Announce => vrrp::thread::Change::Announce,
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::{
 use super::{
     channel,
     event::{Action, Adopted},
+    failover,
     shell::{Inbox, Shell, ShellParts},
     state::State,
 };
@@ -31,11 +32,10 @@ use crate::{
     },
     inject::PacketSocket,
     netlink::{self, Netlink},
-    vips,
 };
 
-/// How often the interfaces' own Ethernet addresses are looked at.
-const INTERFACES: Duration = Duration::from_secs(3);
+/// How often it is looked whether the program is still on its interfaces.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A shell, what reaches it, the state and its first actions.
 type Started = (Shell, Inbox, State, Vec<Action>);
@@ -98,15 +98,13 @@ async fn begin(
             "the pinned table of flows keeps its capacity; `lb-agent unload` would remove it"
         );
     }
-    let configured = config.services.iter().map(|service| service.vip).collect();
-    // The thread ends with the shell; it logs what it does.
-    let vips = vips::spawn(configured, |_report| {})?;
-    let shell = Shell::new(ShellParts {
+    failover::forget(&config.node.pin_dir, &config.vrrp)?;
+    let (failover, vips, told) = failover::start(&config, &interfaces)?;
+    let parts = ShellParts {
         stats: Stats::open(&config.node.pin_dir)?,
         path: path.to_path_buf(),
         config,
         maps,
-        netlink,
         interfaces,
         macs,
         attached,
@@ -115,10 +113,11 @@ async fn begin(
         watch: watch_tx,
         wake: wake_tx,
         vips,
-    });
-    let mut ticks = interval(INTERFACES);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    Ok((shell, Inbox { probes, hops, seen, calls, interfaces: ticks }, state, actions))
+    };
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let inbox = Inbox { probes, hops, seen, calls, told, looks };
+    Ok((Shell::new(parts, failover), inbox, state, actions))
 }
 
 fn load(

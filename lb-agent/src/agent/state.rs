@@ -63,6 +63,8 @@ pub struct State {
     own_macs: Vec<MacAddr>,
     /// VIPs that were asked to be local addresses.
     vips: BTreeSet<IpAddr>,
+    /// VIPs that virtual routers hold, or not: none of ours to ask for.
+    routed: BTreeSet<IpAddr>,
     watched: BTreeSet<IpAddr>,
     /// What the maps hold, once every [`Action::Map`] so far is done.
     held: Desired,
@@ -96,6 +98,7 @@ impl State {
             lost: BTreeMap::new(),
             own_macs: Vec::new(),
             vips: BTreeSet::new(),
+            routed: BTreeSet::new(),
             watched: BTreeSet::new(),
             held,
         };
@@ -151,6 +154,19 @@ impl State {
             services: self.services.iter().map(service).collect(),
             retired: self.retired.keys().copied().collect(),
         }
+    }
+
+    /// Whether somebody serves the service: a backend in rotation that was seen up. `None` = not
+    /// known yet, or there is no such service.
+    #[must_use]
+    pub fn served(&self, service: &str) -> Option<bool> {
+        let service = self.services.iter().find(|s| s.config.name == service)?;
+        let up = |b: &Backend| b.in_rotation && b.standing() == Standing::Up;
+        if service.backends.iter().any(up) {
+            return Some(true);
+        }
+        let unknown = service.backends.iter().any(|b| b.standing() == Standing::Unknown);
+        (!unknown).then_some(false)
     }
 
     fn probe(&mut self, report: Report, now: Instant) -> Vec<Action> {

@@ -14,7 +14,7 @@ use std::{io, thread};
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
-pub use self::view::View;
+pub use self::view::{Counts, View};
 use self::{
     inlet::{Inlet, Outlet},
     runner::Runner,

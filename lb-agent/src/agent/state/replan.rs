@@ -29,7 +29,8 @@ impl State {
             }));
         }
         let desired = self.desired();
-        let vips: BTreeSet<_> = self.services.iter().map(|s| s.config.vip).collect();
+        let vips = self.services.iter().map(|s| s.config.vip);
+        let vips: BTreeSet<_> = vips.filter(|vip| !self.routed.contains(vip)).collect();
         let ops = diff(&self.held, &desired);
         let mut actions = Vec::new();
         // Packets come only while the maps know the VIP: the kernel would answer them with RST.

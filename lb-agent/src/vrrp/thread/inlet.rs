@@ -12,11 +12,15 @@ use std::{
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 /// The sending end; never blocks.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Inlet<T> {
+    // In this order: whoever is woken by the last one's end finds the queue closed.
     queue: Sender<T>,
-    wake: Arc<EventFd>,
+    wake: Wake,
 }
+
+#[derive(Clone, Debug)]
+struct Wake(Arc<EventFd>);
 
 /// The thread's end.
 #[derive(Debug)]
@@ -30,23 +34,34 @@ pub(super) fn open<T>() -> io::Result<(Inlet<T>, Outlet<T>)> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     let wake = Arc::new(EventFd::from_flags(flags)?);
     let (tx, rx) = mpsc::channel();
-    Ok((Inlet { queue: tx, wake: Arc::clone(&wake) }, Outlet { queue: rx, wake }))
+    Ok((Inlet { queue: tx, wake: Wake(Arc::clone(&wake)) }, Outlet { queue: rx, wake }))
+}
+
+impl<T> Clone for Inlet<T> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), wake: self.wake.clone() }
+    }
 }
 
 impl<T> Inlet<T> {
     /// Whether the thread is there to take it.
     pub(super) fn send(&self, input: T) -> bool {
         let taken = self.queue.send(input).is_ok();
-        // Fails only when 2^64 - 1 wake-ups are pending: it wakes then, too.
-        let _pending = self.wake.write(1);
+        self.wake.up();
         taken
     }
 }
 
-/// The thread shall notice that nobody is left who could tell it something.
-impl<T> Drop for Inlet<T> {
+impl Wake {
+    fn up(&self) {
+        // Fails only when 2^64 - 2 wake-ups are pending: it wakes then, too.
+        let _pending = self.0.write(1);
+    }
+}
+
+impl Drop for Wake {
     fn drop(&mut self) {
-        let _pending = self.wake.write(1);
+        self.up();
     }
 }
 

@@ -12,13 +12,13 @@ use std::{
 use super::view::{Counts, View};
 use crate::{
     config::vrrp::{VirtualAddress, Vrrp},
-    datapath::leases::Leases,
-    netlink::{self, Family},
+    datapath::{error::Error, leases::Leases},
+    netlink,
     vips::{Order, Orders, Term, Vip},
     vrrp::{
         machine::{Cause, Instance, Machine, Params, State},
         packet::{Codec, Settings, Unicast},
-        socket,
+        socket::{self, Family},
         time::Time,
     },
 };
@@ -98,8 +98,7 @@ impl Member {
     /// `vips` the addresses of all instances.
     pub(super) fn look_around(&mut self, all: &[netlink::Interface], vips: &[IpAddr]) {
         let found = all.iter().find(|i| i.name == self.config.interface);
-        self.interface =
-            found.map(|i| socket::Interface { name: i.name.clone(), index: i.index });
+        self.interface = found.map(|i| socket::Interface { name: i.name.clone(), index: i.index });
         self.up = found.is_some_and(|i| i.up);
         let configured = self.config.unicast.as_ref().and_then(|u| u.source);
         self.source = match (configured, found) {
@@ -107,7 +106,14 @@ impl Member {
                 let mut own = all.iter().flat_map(|i| &i.addresses);
                 own.any(|(address, _)| *address == source).then_some(source)
             }
-            (None, Some(found)) => netlink::primary_address(found, self.family(), vips),
+            (None, Some(found)) => netlink::primary_address(
+                found,
+                match self.family() {
+                    Family::V4 => netlink::Family::V4,
+                    Family::V6 => netlink::Family::V6,
+                },
+                vips,
+            ),
             (None, None) => None,
         };
     }
@@ -116,7 +122,7 @@ impl Member {
     pub(super) fn destinations(&self) -> Vec<IpAddr> {
         match &self.config.unicast {
             Some(unicast) => unicast.peers.clone(),
-            None => vec![socket::group(self.family())],
+            None => vec![self.family().group()],
         }
     }
 
@@ -130,31 +136,22 @@ impl Member {
     }
 
     /// Tells the data plane and the thread `vips` until when the addresses may be claimed.
-    pub(super) fn lease(
-        &self,
-        end: Option<Time>,
-        leases: &Leases,
-    ) -> Result<(), crate::datapath::error::Error> {
+    pub(super) fn lease(&self, end: Option<Time>, leases: &mut Leases) -> Result<(), Error> {
         let end = end.unwrap_or_default();
         self.deadline.store(end.as_nanos(), Ordering::Release);
         let mut result = Ok(());
         for address in self.addresses() {
             // One that fails does not keep the others from being told.
-            result = result.and(leases.set(address.address, end, self.codec.sequence()));
+            result = result.and(leases.set(address.address, end));
         }
         result
     }
 
-    /// The lease that an earlier run has left, which is that of the address with the least; what it
-    /// knew of AH's sequence goes on.
-    pub(super) fn inherit(
-        &mut self,
-        leases: &Leases,
-    ) -> Result<Option<Time>, crate::datapath::error::Error> {
+    /// The lease that an earlier run has left, which is that of the address with the least.
+    pub(super) fn inherit(&self, leases: &Leases) -> Result<Option<Time>, Error> {
         let mut least: Option<Time> = None;
-        for address in self.config.addresses.clone() {
-            let Some((end, sequence)) = leases.get(address.address)? else { return Ok(None) };
-            self.codec.advance_sequence(sequence);
+        for address in &self.config.addresses {
+            let Some(end) = leases.get(address.address)? else { return Ok(None) };
             least = Some(least.map_or(end, |least| least.min(end)));
         }
         Ok(least)

@@ -13,14 +13,11 @@ use nix::{
 };
 
 use super::member::Member;
-use crate::{
-    netlink::Family,
-    vrrp::{
-        clock,
-        packet::Received,
-        socket::{self, Interface, Listen, Receiver, Sender},
-        time::Time,
-    },
+use crate::vrrp::{
+    clock,
+    packet::Received,
+    socket::{self, Family, Interface, Listen, Receiver, Sender},
+    time::Time,
 };
 
 /// Packets of one socket before the next gets its turn.
@@ -97,10 +94,8 @@ impl Ports {
     /// Waits until something has arrived, `other` has something, or the time has come.
     pub(super) fn wait(&self, other: BorrowedFd<'_>, until: Option<Time>) -> io::Result<()> {
         let sockets = self.receivers.iter().map(|port| port.receiver.as_fd());
-        let mut fds: Vec<_> = sockets
-            .chain([other])
-            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-            .collect();
+        let mut fds: Vec<_> =
+            sockets.chain([other]).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let timeout = until.map(|until| TimeSpec::from_duration(until.since(clock::now())));
         match ppoll(&mut fds, timeout, None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
@@ -149,7 +144,7 @@ impl Ports {
 /// told from a silent one.
 fn listens(member: &Member) -> Vec<Listen> {
     let address = match (&member.config.unicast, member.source) {
-        (None, _) => socket::group(member.family()),
+        (None, _) => member.family().group(),
         (Some(_), Some(source)) => source,
         (Some(_), None) => return Vec::new(),
     };

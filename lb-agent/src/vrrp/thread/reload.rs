@@ -6,10 +6,7 @@ use super::{Tracked, member::Member, runner::Runner};
 use crate::{
     config::vrrp::Vrrp,
     vips::Order,
-    vrrp::{
-        clock,
-        machine::{Event, State},
-    },
+    vrrp::{clock, machine::State},
 };
 
 impl Runner {
@@ -74,7 +71,7 @@ impl Runner {
                 self.orders.give(Order::Drop { address: gone.address });
             }
         }
-        let done = member.lease(lease, &self.leases);
+        let done = member.lease(lease, &mut self.leases);
         self.checked(done);
         if active {
             for new in member.addresses().filter(|address| !before.contains(address)) {

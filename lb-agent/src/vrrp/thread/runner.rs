@@ -145,7 +145,7 @@ impl Runner {
         self.members.iter().position(|member| member.config.name == name)
     }
 
-    fn track(&mut self, index: usize, tracked: Tracked, now: Time) {
+    pub(super) fn track(&mut self, index: usize, tracked: Tracked, now: Time) {
         let Tracked { weight, failed } = tracked;
         self.router.handle(index, Event::Track { weight, failed }, now, &mut self.actions);
     }
@@ -155,7 +155,8 @@ impl Runner {
             Change::Release => Event::Release,
             Change::Resume => Event::Resume,
             Change::Announce => {
-                let active = |i: usize| self.router.get(i).is_some_and(|m| m.state() == State::Active);
+                let active =
+                    |i: usize| self.router.get(i).is_some_and(|m| m.state() == State::Active);
                 if active(index) {
                     self.actions.push((index, Action::Announce));
                 }
@@ -179,7 +180,7 @@ impl Runner {
         let now = clock::now();
         self.router.handle(index, Event::Start { lease }, now, &mut self.actions);
         if self.router.get(index).is_some_and(|machine| machine.lease().is_none()) {
-            let done = self.members[index].lease(None, &self.leases);
+            let done = self.members[index].lease(None, &mut self.leases);
             self.checked(done);
         }
         self.carry_out();
@@ -278,7 +279,8 @@ impl Runner {
                 Err(error) => {
                     member.counts.unsent += 1;
                     let name = &member.config.name;
-                    let what = format!("`{name}`: failed to send an advertisement to {destination}");
+                    let what =
+                        format!("`{name}`: failed to send an advertisement to {destination}");
                     self.trouble(&what, &error);
                 }
             }
@@ -333,7 +335,7 @@ impl Runner {
             match action {
                 Action::Send(send) => self.send(index, &send),
                 Action::Lease(end) => {
-                    let done = self.members[index].lease(end, &self.leases);
+                    let done = self.members[index].lease(end, &mut self.leases);
                     self.checked(done);
                 }
                 Action::Hold => {

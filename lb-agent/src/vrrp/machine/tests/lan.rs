@@ -16,6 +16,9 @@ pub(super) struct Spec {
 /// What happens to a node or to the LAN.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
+    /// SIGTERM.
+    Stop(usize),
+    /// SIGKILL: the data plane stays.
     Crash(usize),
     Restart(usize),
     /// SIGSTOP for so long; packets wait in the socket.
@@ -116,6 +119,12 @@ impl Lan {
 
     pub(super) fn apply(&mut self, op: &Op) {
         match *op {
+            Op::Stop(node) => {
+                self.tell(node, &Event::Shutdown);
+                if !self.nodes[node].stalled {
+                    self.nodes[node].router = None;
+                }
+            }
             Op::Crash(node) => {
                 self.nodes[node].router = None;
                 self.nodes[node].stalled = false;
@@ -176,6 +185,14 @@ impl Lan {
             }
         }
         longest
+    }
+
+    /// Whether two nodes can claim at this moment.
+    pub(super) fn two_claim(&self) -> bool {
+        let claims = |node: &&Node| {
+            node.claims.iter().flatten().any(|claim| claim.0 <= self.now && self.now < claim.1)
+        };
+        self.nodes.iter().filter(claims).count() > 1
     }
 
     fn deadline(&self, node: usize) -> Option<Time> {

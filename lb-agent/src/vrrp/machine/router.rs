@@ -190,7 +190,9 @@ impl Router {
                     machine.activate(Cause::SyncGroup, now, &mut acts);
                 }
                 (State::Active, State::Backup, State::Active) => match cause {
-                    Cause::Demoted { .. } => machine.step_aside(Cause::SyncGroup, now, &mut acts),
+                    Cause::Demoted { .. } | Cause::SyncGroup => {
+                        machine.step_aside(Cause::SyncGroup, now, &mut acts)
+                    }
                     _ => machine.yield_to(None, Cause::SyncGroup, now, &mut acts),
                 },
                 _ => {}

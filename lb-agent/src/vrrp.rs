@@ -6,6 +6,7 @@
 
 pub mod machine;
 pub mod time;
+pub mod track;
 
 use std::{net::IpAddr, time::Duration};
 

@@ -184,6 +184,12 @@ pub(super) const ROOMS: &[Room] = &[
         why: PURE,
     },
     Room {
+        files: &["lb-agent/src/vrrp/track.rs", "lb-agent/src/vrrp/track/**"],
+        never: &[IMPURE],
+        except: &["crate::config", "crate::vrrp::track"],
+        why: PURE,
+    },
+    Room {
         files: &["lb-agent/src/health.rs", "lb-agent/src/health/**"],
         never: &[&["crate", "aya", "rtnetlink"]],
         except: &["crate::config", "crate::health"],

@@ -12,5 +12,6 @@ pub mod frame;
 pub mod health;
 pub mod inject;
 pub mod netlink;
+pub mod process;
 pub mod view;
 pub mod vrrp;

@@ -5,6 +5,7 @@
 //! the codec turns bytes into the first and the second into bytes.
 
 pub mod machine;
+pub mod script;
 pub mod time;
 pub mod track;
 

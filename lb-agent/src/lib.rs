@@ -12,6 +12,7 @@ pub mod frame;
 pub mod health;
 pub mod inject;
 pub mod netlink;
+pub mod process;
 pub mod view;
 pub mod vips;
 pub mod vrrp;

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod machine;
 pub mod packet;
 pub mod realtime;
+pub mod script;
 pub mod socket;
 pub mod thread;
 pub mod time;

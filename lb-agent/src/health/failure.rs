@@ -6,10 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::errno::Errno;
 use rustls::{AlertDescription, CertificateError};
 
-use super::exec::Ending;
+use crate::process::{Ending, Unfinished, in_words};
 
 #[cfg(test)]
 mod tests;
@@ -57,8 +56,17 @@ impl Deadline {
     ) -> Result<T, Failure> {
         match tokio::time::timeout_at(self.at.into(), work).await {
             Ok(done) => Ok(done),
-            Err(_elapsed) => Err(Failure::NoAnswer { timeout: self.timeout, stage }),
+            Err(_elapsed) => Err(self.missed(stage)),
         }
+    }
+
+    pub(super) const fn at(self) -> Instant {
+        self.at
+    }
+
+    /// The failure that names the `stage` that took too long.
+    pub(super) const fn missed(self, stage: Stage) -> Failure {
+        Failure::NoAnswer { timeout: self.timeout, stage }
     }
 }
 
@@ -79,8 +87,8 @@ pub(super) enum Failure {
     Status { got: u16, expected: u16 },
     #[error("body does not contain `{expected}`")]
     BodyWithout { expected: String },
-    #[error("cannot start `{program}`: {}", io_words(.source))]
-    NotStarted { program: String, source: io::Error },
+    #[error(transparent)]
+    Unfinished(Unfinished),
     #[error("{0}")]
     Ended(Ending),
 }
@@ -122,7 +130,7 @@ impl Failure {
             Self::NoAnswer { .. }
             | Self::Status { .. }
             | Self::BodyWithout { .. }
-            | Self::NotStarted { .. }
+            | Self::Unfinished(_)
             | Self::Ended(_) => false,
         }
     }
@@ -148,10 +156,7 @@ fn io_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "connection closed".to_owned(),
         io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
-        _ => match error.raw_os_error() {
-            Some(code) => Errno::from_raw(code).desc().to_lowercase(),
-            None => error.to_string(),
-        },
+        _ => in_words(error),
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Check, CheckKind, ClientCertificate};
+pub(super) use crate::process::test_pair::eventually;
 
 pub(super) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -38,15 +39,6 @@ pub(super) fn check(kind: CheckKind) -> Check {
         rise: 2,
         fall: 3,
         port: None,
-    }
-}
-
-/// Waits for `condition`, for as long as a busy machine may take.
-pub(super) async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let patience = std::time::Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(std::time::Instant::now() < patience, "{what}: still not so");
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -8,6 +8,9 @@
 
 use crate::config::vrrp::{Script, Track, Tracked};
 
+#[cfg(test)]
+mod tests;
+
 /// The tracks of one instance and what is known of them.
 #[derive(Clone, Debug)]
 pub struct Tracks {

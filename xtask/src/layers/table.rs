@@ -228,10 +228,28 @@ pub(super) const ROOMS: &[Room] = &[
         why: "the VIPs' thread is told whom to hold; it does not know who decides",
     },
     Room {
+        files: &["lb-agent/src/vrrp/track.rs", "lb-agent/src/vrrp/track/**"],
+        never: &[IMPURE],
+        except: &["crate::config", "crate::vrrp::track"],
+        why: PURE,
+    },
+    Room {
         files: &["lb-agent/src/health.rs", "lb-agent/src/health/**"],
         never: &[&["crate", "aya", "rtnetlink"]],
-        except: &["crate::config", "crate::health"],
+        except: &["crate::config", "crate::health", "crate::process"],
         why: "a probe reports in its own words; the loop translates",
+    },
+    Room {
+        files: &["lb-agent/src/process.rs", "lb-agent/src/process/**"],
+        never: &[&["crate", "aya", "rtnetlink"]],
+        except: &["crate::process"],
+        why: "a command is run for whoever asks, and nobody is asked in return",
+    },
+    Room {
+        files: &["lb-agent/src/vrrp/script.rs", "lb-agent/src/vrrp/script/**"],
+        never: &[&["crate", "aya", "rtnetlink"]],
+        except: &["crate::config", "crate::process", "crate::vrrp"],
+        why: "a script's result is reported in the room's own words; the loop translates",
     },
     Room {
         files: &["lb-agent/src/netlink.rs", "lb-agent/src/netlink/**"],

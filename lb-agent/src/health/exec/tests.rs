@@ -1,9 +1,4 @@
-use std::{
-    fs,
-    net::Ipv6Addr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, net::Ipv6Addr, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -13,16 +8,9 @@ use tempfile::TempDir;
 
 use crate::{
     config::{Check, CheckKind, ExecCheck},
-    health::{
-        Outcome, Target,
-        probe::Prober,
-        test_server::{check, eventually},
-    },
+    health::{Outcome, Target, probe::Prober, test_server::check},
+    process::test_pair::{Pair, both_gone, gone, own_name, pids},
 };
-
-pub(in crate::health) fn own_name() -> String {
-    User::from_uid(Uid::effective()).unwrap().unwrap().name
-}
 
 fn exec(command: &[&str], user: &str, timeout: Duration) -> Prober {
     let command = command.iter().map(ToString::to_string).collect();
@@ -38,52 +26,6 @@ async fn run(command: &[&str]) -> Outcome {
 
 async fn shell(script: &str) -> Outcome {
     run(&["/bin/sh", "-c", script]).await
-}
-
-/// Not there, or dead and waiting for a parent that is not ours.
-fn gone(pid: i32) -> bool {
-    match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')),
-        Err(_missing) => true,
-    }
-}
-
-/// A shell and its child, both waiting for ever; their process ids are in a file once both run.
-pub(in crate::health) struct Pair {
-    dir: TempDir,
-    pub(in crate::health) script: String,
-}
-
-impl Pair {
-    pub(in crate::health) fn new() -> Self {
-        let dir = TempDir::new().unwrap();
-        let file = dir.path().display();
-        // Renamed into place, so that whoever sees the file sees all of it.
-        let script =
-            format!("sleep 600 & echo $$ $! > {file}/new; mv {file}/new {file}/pids; wait");
-        Self { dir, script }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.dir.path().join("pids")
-    }
-
-    pub(in crate::health) async fn running(&self) -> [i32; 2] {
-        eventually("both run", || self.file().exists()).await;
-        pids(&self.file())
-    }
-}
-
-fn pids(file: &Path) -> [i32; 2] {
-    let text = fs::read_to_string(file).unwrap();
-    let pids: Vec<i32> = text.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
-    pids.try_into().unwrap()
-}
-
-pub(in crate::health) async fn both_gone([shell, child]: [i32; 2]) {
-    // The shell is our own child: it must not even remain as a zombie.
-    eventually("shell reaped", || !Path::new(&format!("/proc/{shell}")).exists()).await;
-    eventually("its child dead", || gone(child)).await;
 }
 
 #[tokio::test]

@@ -7,11 +7,11 @@ use crate::{
     config::{Check, CheckKind, ExecCheck},
     health::{
         Report, Target,
-        exec::tests::{Pair, both_gone, own_name},
         probe::Prober,
         test_server::{OK, Reply, Server, check},
         tracker::Tracker,
     },
+    process::test_pair::{Pair, both_gone, own_name},
 };
 
 const NEVER: Duration = Duration::from_secs(3600);

@@ -4,6 +4,7 @@
 //! `packet` and `machine` are pure. Their vocabulary meets in [`Heard`] and [`machine::Send`]:
 //! the codec turns bytes into the first and the second into bytes.
 
+pub mod clock;
 pub mod machine;
 pub mod time;
 

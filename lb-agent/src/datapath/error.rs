@@ -111,6 +111,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A pinned link cannot be looked at.
+    #[error("failed to look at the pinned link `{}`", path.display())]
+    Link {
+        /// The pin.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A program could not be pinned.
     #[error("failed to pin program `{name}`")]
     PinProgram {

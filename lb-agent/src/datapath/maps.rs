@@ -177,7 +177,7 @@ fn zero<T: Pod + Default>(map: &mut PerCpuArray<MapData, T>, id: u16) -> Result<
 }
 
 /// Deleting what is not there is as good.
-fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
+pub(super) fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
         Err(MapError::SyscallError(e)) if e.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),

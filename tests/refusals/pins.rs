@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use lb_agent::datapath::{leases::Leases, stats::Stats};
+use lb_common::reason::Reason;
 use lb_tests::{agent::agent_command, lab::Host};
 
 use crate::attempt::{config, lab, left_nothing, refused, serves};
@@ -44,6 +46,27 @@ fn a_pinned_map_of_another_shape_is_not_touched() {
     );
     assert!(map.exists());
     unload_and_serve(&lab, &config);
+}
+
+/// A directory whose agent knew neither `leases` nor the last of the reasons.
+#[test]
+fn an_older_directory_is_completed() {
+    let (lab, _servers) = lab(1);
+    let (balancer, config) = (lab.lb(1), config(&lab));
+    let layout = config.pin_dir.join("v1");
+    fs::create_dir_all(&layout).unwrap();
+    let args = ["type", "percpu_array", "key", "4", "value", "16", "entries", "54", "name", "x"];
+    let map = layout.join("drop_stats");
+    balancer
+        .run("bpftool", &[&["map", "create", map.to_str().unwrap()][..], &args].concat())
+        .unwrap();
+    let agent = serves(&lab, &[], &config);
+    let reasons = Stats::open(&config.pin_dir).unwrap().reasons().unwrap();
+    assert!(reasons[&Reason::ToBackend].packets > 0);
+    assert_eq!(reasons[&Reason::ClaimOver].packets, 0);
+    let leases = Leases::open(&config.pin_dir).unwrap();
+    assert_eq!(leases.all().unwrap(), []);
+    drop(agent);
 }
 
 /// The hint holds.

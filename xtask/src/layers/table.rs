@@ -261,7 +261,14 @@ pub(super) const ROOMS: &[Room] = &[
         files: &["lb-agent/src/datapath.rs", "lb-agent/src/datapath/**"],
         never: &[&["crate", "rtnetlink"]],
         // The keeper sends the frames that provoke a dead backend's clients into a reset.
-        except: &["crate::config", "crate::datapath", "crate::frame", "crate::inject"],
+        // Leases are written in the words of who grants them, as far as time goes.
+        except: &[
+            "crate::config",
+            "crate::datapath",
+            "crate::frame",
+            "crate::inject",
+            "crate::vrrp::time",
+        ],
         why: "the data plane is told what to write; it asks nobody",
     },
     Room {

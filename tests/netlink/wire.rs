@@ -215,6 +215,21 @@ fn a_second_owner_is_reported_and_contradicted() {
     let report = holder.report("the third owner", |one| matches!(one, Report::Foreign { .. }));
     let Report::Foreign { mac, .. } = report else { panic!("{report:?}") };
     assert_eq!(mac, third);
+    // Dropped, it is nobody's business; held again, it is.
+    holder.release(V6);
+    claim_as(&pair, address(V6), third);
+    claim_as(&pair, address(V4), third);
+    let is_foreign = |one: &Report| matches!(one, Report::Foreign { .. });
+    let Report::Foreign { address: claimed, .. } = holder.report("V4's", is_foreign) else {
+        return;
+    };
+    assert_eq!(claimed, address(V4));
+    holder.hold(V6, None);
+    claim_as(&pair, address(V6), third);
+    let Report::Foreign { address: claimed, .. } = holder.report("V6's", is_foreign) else {
+        return;
+    };
+    assert_eq!(claimed, address(V6));
 }
 
 #[test]

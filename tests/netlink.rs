@@ -5,6 +5,10 @@
 mod announce;
 #[path = "netlink/challenge.rs"]
 mod challenge;
+#[path = "netlink/hold.rs"]
+mod hold;
+#[path = "netlink/holder.rs"]
+mod holder;
 #[path = "netlink/pair.rs"]
 mod pair;
 #[path = "netlink/resolve.rs"]
@@ -13,3 +17,5 @@ mod resolve;
 mod vip;
 #[path = "netlink/watch.rs"]
 mod watch;
+#[path = "netlink/wire.rs"]
+mod wire;

@@ -129,3 +129,6 @@ fn usable(message: &AddressMessage) -> bool {
     !flags.intersects(AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed)
         || flags.contains(AddressHeaderFlags::Optimistic)
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,11 +55,19 @@ impl Ears {
         Self { ears: BTreeMap::new(), tasks: JoinSet::new(), heard }
     }
 
-    /// Listens for claims of these addresses, and of no others.
-    pub(super) fn tune(&mut self, wanted: BTreeMap<Place, Vec<IpAddr>>) {
+    /// Listens for claims of these addresses, and of no others. Ears are kept until their interface
+    /// is gone, deaf if need be: closing a packet socket takes the kernel tens of milliseconds (a
+    /// grace period of RCU), for which the next order would wait.
+    pub(super) fn tune(
+        &mut self,
+        mut wanted: BTreeMap<Place, Vec<IpAddr>>,
+        exists: impl Fn(u32) -> bool,
+    ) {
         self.ears.retain(|place, ear| {
-            let kept = wanted.contains_key(place);
-            if !kept {
+            let kept = exists(place.0);
+            if kept {
+                wanted.entry(*place).or_default();
+            } else {
                 ear.task.abort();
             }
             kept

@@ -275,7 +275,8 @@ impl<F: Fn(Report)> Worker<F> {
                 wanted.entry((interface.index, Family::of(*address))).or_default().push(*address);
             }
         }
-        self.ears.tune(wanted);
+        let interfaces = &self.seen.interfaces;
+        self.ears.tune(wanted, |index| interfaces.iter().any(|one| one.index == index));
     }
 
     fn interface(&self, name: &str) -> Option<&Interface> {

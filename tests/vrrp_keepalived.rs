@@ -22,7 +22,7 @@ use case::{Case, cases};
 use lb_tests::node::Kind;
 
 /// Labs at a time: they wait most of the time.
-const SIDE_BY_SIDE: usize = 6;
+const SIDE_BY_SIDE: usize = 8;
 
 /// What the others are held against: who wins between two keepalived.
 #[test]

@@ -13,6 +13,7 @@
 //! | [`vrrp`] | a virtual router, written for keepalived and for the agent; advertisements |
 //! | [`keepalived`], [`haproxy`] | the real ones on a host |
 //! | [`node`] | a balancer with either, to be stopped, killed, frozen |
+//! | [`bed`] | nodes that share a VIP, backends, a client and an observer |
 //! | [`capture`] | tcpdump on a host's interface, and its packets |
 //! | [`packet`] | frames built byte by byte, checksums in full |
 //! | [`datapath`] | the loaded program under `BPF_PROG_TEST_RUN` |
@@ -22,6 +23,7 @@
 pub mod agent;
 pub mod agent_config;
 pub mod apiserver;
+pub mod bed;
 pub mod capture;
 pub mod claims;
 pub mod client;

@@ -1,7 +1,7 @@
 //! A node of a balancer pair that takes part in a virtual router: our agent, or what it replaces,
 //! keepalived beside HAProxy. Tests and drills do the same things to both.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
@@ -57,11 +57,8 @@ impl Node {
     ) -> Self {
         let (host, ca_file) = (host.clone(), lab.pki().ca_file());
         let (router, forwarder, frozen) = (None, None, false);
-        let vip = instance.addresses.last().map(|(vip, _)| *vip);
-        let service = service.or_else(|| match (kind, vip) {
-            (Kind::Agent, Some(vip)) => Some(ServiceConfig::api(lab, vip, &[lab.cp(1)])),
-            _ => None,
-        });
+        let needed = || ServiceConfig::api(lab, instance.vip(), &[lab.cp(1)]);
+        let service = service.or_else(|| (kind == Kind::Agent).then(needed));
         Self { host, kind, instance, service, ca_file, router, forwarder, frozen }
     }
 
@@ -221,8 +218,8 @@ impl Node {
     ///
     /// # Errors
     /// When `ip` fails.
-    pub fn holds(&self, vip: IpAddr) -> Result<bool> {
-        self.host.holds(vip)
+    pub fn holds_vip(&self) -> Result<bool> {
+        self.host.holds(self.instance.vip())
     }
 
     /// Where it runs.

@@ -83,6 +83,12 @@ impl Instance {
         }
     }
 
+    /// The address that clients use: the last one.
+    pub fn vip(&self) -> IpAddr {
+        // invariant: `new` makes one, and nothing here takes one away
+        self.addresses.last().expect("a virtual router has an address").0
+    }
+
     /// The same router with another priority.
     #[must_use]
     pub fn priority(mut self, priority: u8) -> Self {

@@ -4,7 +4,6 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | [`bed`] | the lab with two nodes, three backends, a client and an observer |
 //! | [`scenario`] | what is done, and undone |
 //! | [`round`] | one measurement |
 //! | [`report`] | medians, table, JSON |
@@ -14,7 +13,6 @@
     reason = "a command line tool answers on stdout and complains on stderr"
 )]
 
-mod bed;
 mod report;
 mod round;
 mod scenario;
@@ -23,9 +21,9 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
-use lb_tests::node::Kind;
+use lb_tests::{bed::Bed, lab::topology, node::Kind, vrrp::Instance};
 
-use crate::{bed::Bed, report::Report, scenario::Scenario};
+use crate::{report::Report, scenario::Scenario};
 
 /// A failover drill in the lab: what a client that opens a new connection every 5 ms sees of it,
 /// and who claimed the VIP meanwhile
@@ -95,6 +93,9 @@ impl ValueEnum for Which {
     }
 }
 
+/// Of lb-01, which has the VIP whenever it can, and of lb-02.
+const PRIORITIES: [u8; 2] = [101, 100];
+
 /// How the virtual router is set up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
@@ -126,9 +127,13 @@ fn drill(args: &Args) -> Result<bool> {
         Which::All => Scenario::value_variants().to_vec(),
     };
     let beside = (args.beside && subject != Kind::Keepalived).then_some(Kind::Keepalived);
+    let vip = if setup.ipv6 { topology::vip6(1) } else { topology::vip4(1) };
+    let mut instance = Instance::new(PRIORITIES[0], vip);
+    (instance.version, instance.interval) = (setup.version, setup.interval);
     let mut report = Report::new(setup, subject, args.json);
     for kind in [subject].into_iter().chain(beside) {
-        let mut bed = Bed::new(kind, setup).context("failed to lay out the lab")?;
+        let mut bed =
+            Bed::new(kind, &instance, &PRIORITIES).context("failed to lay out the lab")?;
         for scenario in &scenarios {
             for number in 1..=args.rounds {
                 let round = round::run(&mut bed, *scenario)

@@ -4,15 +4,13 @@ use std::{thread::sleep, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use lb_tests::{
+    bed::Bed,
     claims::{Claims, Record, epoch, record::Ownership},
     opener::{Opener, Outage},
     wait::wait_for,
 };
 
-use crate::{
-    bed::Bed,
-    scenario::{Heir, Scenario, split},
-};
+use crate::scenario::{Heir, Scenario};
 
 /// Connections in a row that prove service: half a second of them before, a second after.
 const BEFORE: usize = 100;
@@ -69,7 +67,7 @@ pub(crate) fn run(bed: &mut Bed, scenario: Scenario) -> Result<Round> {
         Heir::Split => {
             wait_claim(bed, &claims, new, from, deadline)?;
             sleep(SPLIT);
-            split(bed, false)?;
+            bed.split(false)?;
             split_ended = Some(epoch());
             // Whoever has to give way does; if nobody does, the verdict says so.
             drop(claims.wait_owners(&[bed.nodes[0].host()], deadline));

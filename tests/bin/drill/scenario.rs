@@ -2,9 +2,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use lb_tests::lab::crash;
-
-use crate::bed::Bed;
+use lb_tests::{bed::Bed, lab::crash};
 
 /// What happens; lb-01 has the VIP before, unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -70,46 +68,31 @@ impl Scenario {
 
     /// Does it.
     pub(crate) fn strike(self, bed: &mut Bed) -> Result<()> {
-        let (lab, first) = (&bed.lab, &mut bed.nodes[0]);
         match self {
-            Self::HandOver => first.release(),
-            Self::AgentKilled => first.crash(),
-            Self::AgentStopped => first.freeze(),
-            Self::LinkDown => lab.plug(lab.lb(1), false),
-            Self::PowerCut => {
-                // The wire first: what a dying program sends must not get out.
-                lab.plug(lab.lb(1), false)?;
-                first.crash()
-            }
+            Self::HandOver => bed.nodes[0].release(),
+            Self::AgentKilled => bed.nodes[0].crash(),
+            Self::AgentStopped => bed.nodes[0].freeze(),
+            Self::LinkDown => bed.lab.plug(bed.lab.lb(1), false),
+            Self::PowerCut => bed.power_off(0),
             Self::BackendKilled => crash(&mut bed.servers[0]),
-            Self::BackendSilent => lab.cut(lab.cp(1)),
-            Self::SplitLink => split(bed, true),
-            Self::OwnerReturns => first.start(),
+            Self::BackendSilent => bed.lab.cut(bed.lab.cp(1)),
+            Self::SplitLink => bed.split(true),
+            Self::OwnerReturns => bed.nodes[0].start(),
         }
     }
 
     /// Undoes it, so that lb-01 gets the VIP back and all backends get connections.
     pub(crate) fn restore(self, bed: &mut Bed) -> Result<()> {
-        let (lab, first) = (&bed.lab, &mut bed.nodes[0]);
         match self {
-            Self::HandOver => first.resume()?,
-            Self::AgentKilled => first.start()?,
-            Self::AgentStopped => first.thaw()?,
-            Self::LinkDown => lab.plug(lab.lb(1), true)?,
-            Self::PowerCut => {
-                first.forget_addresses()?;
-                lab.plug(lab.lb(1), true)?;
-                first.start()?;
-            }
-            Self::BackendKilled => bed.servers[0] = lab.start_api_server(lab.cp(1))?,
-            Self::BackendSilent => lab.heal(lab.cp(1))?,
+            Self::HandOver => bed.nodes[0].resume()?,
+            Self::AgentKilled => bed.nodes[0].start()?,
+            Self::AgentStopped => bed.nodes[0].thaw()?,
+            Self::LinkDown => bed.lab.plug(bed.lab.lb(1), true)?,
+            Self::PowerCut => bed.power_on(0)?,
+            Self::BackendKilled => bed.servers[0] = bed.lab.start_api_server(bed.lab.cp(1))?,
+            Self::BackendSilent => bed.lab.heal(bed.lab.cp(1))?,
             Self::SplitLink | Self::OwnerReturns => {}
         }
-        bed.nodes.iter_mut().try_for_each(lb_tests::node::Node::wait_ready)
+        bed.wait_ready()
     }
-}
-
-/// Whether the nodes hear each other; everybody else hears both.
-pub(crate) fn split(bed: &Bed, split: bool) -> Result<()> {
-    [1, 2].into_iter().try_for_each(|n| bed.lab.isolate(bed.lab.lb(n), split))
 }

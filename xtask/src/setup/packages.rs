@@ -5,9 +5,11 @@ use crate::process::{say, which};
 
 /// A command and the apt package that has it. The command is what counts: another package may
 /// bring it too, and conflict with ours.
-pub(super) const COMMANDS: [(&str, &str); 12] = [
+pub(super) const COMMANDS: [(&str, &str); 13] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
+    // libFuzzer is C++.
+    ("c++", "g++"),
     ("cpio", "cpio"),
     ("curl", "curl"),
     ("etcd", "etcd-server"),

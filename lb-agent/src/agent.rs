@@ -40,6 +40,7 @@ enum Input {
     Call(control::Call),
     Surroundings(Vec<netlink::Interface>),
     Vrrp(vrrp::thread::Report),
+    Script(vrrp::script::ScriptReport),
     Look,
     Retry,
     Reload,
@@ -85,7 +86,7 @@ async fn next(inbox: &mut Inbox, signals: &mut Signals, shell: &mut Shell) -> In
         Some(seen) = inbox.seen.recv() => Input::Seen(seen),
         Some(report) = inbox.told.vrrp.recv() => Input::Vrrp(report),
         Some(all) = inbox.told.surroundings.recv() => Input::Surroundings(all),
-        () = shell.retry_due() => Input::Retry,
+        input = shell.next() => input,
         _ = inbox.looks.tick() => Input::Look,
     }
 }
@@ -108,6 +109,10 @@ async fn digest(input: Input, state: &mut State, shell: &mut Shell) -> Vec<Actio
         },
         Input::Vrrp(report) => {
             shell.failover.hear(&report);
+            return Vec::new();
+        }
+        Input::Script(result) => {
+            shell.failover.script(&result);
             return Vec::new();
         }
         Input::Look => {

@@ -20,7 +20,7 @@ use crate::{
 type Check = fn(&Workspace) -> anyhow::Result<()>;
 
 /// Cheapest first, so that a slip is told early.
-const STEPS: [(&str, Check); 11] = [
+const STEPS: [(&str, Check); 12] = [
     ("setup", |workspace| setup::ensure(workspace).map(drop)),
     ("format", format),
     ("layers", layers::run),
@@ -28,10 +28,11 @@ const STEPS: [(&str, Check); 11] = [
     ("lints, host", lint_host),
     ("documentation", document),
     ("dependencies", dependencies),
-    ("tests, unit", |workspace| test::run(workspace, Some(Group::Unit))),
-    ("tests, datapath", |workspace| test::run(workspace, Some(Group::Datapath))),
-    ("tests, netns", |workspace| test::run(workspace, Some(Group::Netns))),
-    ("tests, kernels", |workspace| test::run(workspace, Some(Group::Kernels))),
+    ("tests, unit", |workspace| run_tests(workspace, Group::Unit)),
+    ("tests, fuzz", |workspace| run_tests(workspace, Group::Fuzz)),
+    ("tests, datapath", |workspace| run_tests(workspace, Group::Datapath)),
+    ("tests, netns", |workspace| run_tests(workspace, Group::Netns)),
+    ("tests, kernels", |workspace| run_tests(workspace, Group::Kernels)),
 ];
 
 /// Runs all steps, also after a failure: one run tells everything that is wrong.
@@ -58,6 +59,10 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         bail!("failed: {}", failed.join("; "));
     }
     Ok(())
+}
+
+fn run_tests(workspace: &Workspace, group: Group) -> anyhow::Result<()> {
+    test::run(workspace, Some(group), test::FUZZ_SECONDS)
 }
 
 fn verdict(name: &str, passed: bool, took: Duration) -> String {

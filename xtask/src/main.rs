@@ -58,6 +58,9 @@ enum Verb {
     Test {
         /// All groups when absent
         group: Option<test::Group>,
+        /// How long each fuzz target runs
+        #[arg(long, default_value_t = test::FUZZ_SECONDS, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
     },
     /// Run the benchmarks (root)
     Bench {
@@ -92,7 +95,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<()> {
         Verb::Lab { arguments } => lab::run(&workspace, &arguments),
         Verb::Demo => demo::run(&workspace),
         Verb::Drill { arguments } => drill::run(&workspace, &arguments),
-        Verb::Test { group } => test::run(&workspace, group),
+        Verb::Test { group, seconds } => test::run(&workspace, group, seconds),
         Verb::Bench { which, arguments } => bench::run(&workspace, which, &arguments),
         Verb::Layers => layers::run(&workspace),
         Verb::Ci => ci::run(&workspace),

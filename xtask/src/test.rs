@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the groups, cheapest first.
 
+mod fuzz;
 mod kernels;
 
 use std::path::Path;
@@ -20,6 +21,8 @@ use crate::{
 pub(crate) enum Group {
     /// Beside the code and in the documentation; neither root nor kernel
     Unit,
+    /// Every decoder under libFuzzer, each for a bounded time
+    Fuzz,
     /// Packet fixtures through the loaded program, and its layout (root)
     Datapath,
     /// Everything in the lab's network namespaces (root)
@@ -28,8 +31,16 @@ pub(crate) enum Group {
     Kernels,
 }
 
+/// How long each fuzz target runs unless told otherwise: enough to notice that an old input breaks
+/// a new decoder. Who changes a decoder lets it run longer.
+pub(crate) const FUZZ_SECONDS: u32 = 10;
+
 /// Runs one group, or all.
-pub(crate) fn run(workspace: &Workspace, group: Option<Group>) -> anyhow::Result<()> {
+pub(crate) fn run(
+    workspace: &Workspace,
+    group: Option<Group>,
+    fuzz_seconds: u32,
+) -> anyhow::Result<()> {
     if group.is_none() {
         // Said before the first half has run for minutes.
         root::require("`cargo xtask test`")?;
@@ -38,6 +49,7 @@ pub(crate) fn run(workspace: &Workspace, group: Option<Group>) -> anyhow::Result
     for one in group.as_ref().map_or(all, std::slice::from_ref) {
         match one {
             Group::Unit => unit(workspace)?,
+            Group::Fuzz => fuzz::run(workspace, fuzz_seconds)?,
             Group::Datapath => datapath(workspace)?,
             Group::Netns => netns(workspace)?,
             Group::Kernels => kernels::run(workspace, group.is_some())?,

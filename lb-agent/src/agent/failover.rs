@@ -17,6 +17,7 @@ use crate::{
     vips::{self, Orders},
     vrrp::{
         clock,
+        script::{ScriptReport, Scripts},
         thread::{self, Change, Handle, Input, Report, Tools, Tracked, View},
         track::Tracks,
     },
@@ -24,6 +25,8 @@ use crate::{
 
 /// How long the threads may take for handing over.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Results of scripts that may wait for the loop.
+const RESULTS: usize = 64;
 
 /// What the threads send to the loop.
 pub(super) struct Told {
@@ -37,6 +40,8 @@ pub(super) struct Failover {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
     routers: Vec<Watched>,
+    scripts: Scripts,
+    results: mpsc::Receiver<ScriptReport>,
 }
 
 /// One instance, and what is known of what it tracks.
@@ -90,7 +95,8 @@ pub(super) fn start(
     let tools = Tools { leases, orders: orders.clone(), reports: tell_vrrp };
     let thread =
         prepared.start(instances.collect(), tools).context("failed to start the VRRP thread")?;
-    let failover = Failover { handle, thread: Some(thread), routers };
+    let (scripts, results) = run_scripts(&config.vrrp);
+    let failover = Failover { handle, thread: Some(thread), routers, scripts, results };
     Ok((failover, orders, Told { vrrp, surroundings }))
 }
 
@@ -117,6 +123,13 @@ pub(super) fn vips(routers: &[vrrp::Vrrp]) -> impl Iterator<Item = IpAddr> {
     all.map(|address| address.address)
 }
 
+/// On a channel of their own: a result of the last configuration's scripts might be taken for one
+/// of the new.
+fn run_scripts(routers: &[vrrp::Vrrp]) -> (Scripts, mpsc::Receiver<ScriptReport>) {
+    let (report, results) = mpsc::channel(RESULTS);
+    (Scripts::start(routers, &report), results)
+}
+
 fn watched(router: &vrrp::Vrrp) -> Watched {
     let tracks = Tracks::new(&router.tracks);
     Watched { name: router.name.clone(), tracks, told: Tracked::default() }
@@ -136,8 +149,26 @@ impl Failover {
         }
         let told = self.routers.iter().map(|w| w.told.clone());
         self.handle.send(Input::Reconfigure(config.vrrp.iter().cloned().zip(told).collect()));
+        (self.scripts, self.results) = run_scripts(&config.vrrp);
         // Inputs are taken in order: once it shows itself, it has reconfigured.
         self.view().await;
+    }
+
+    /// The next result of a tracked script; never, when none runs.
+    pub(super) async fn next_result(&mut self) -> ScriptReport {
+        match self.results.recv().await {
+            Some(result) => result,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A tracked script has run.
+    pub(super) fn script(&mut self, result: &ScriptReport) {
+        let ScriptReport { instance, track, passed, reason } = result;
+        if let Some(watched) = self.routers.iter_mut().find(|w| w.name == *instance) {
+            watched.tracks.script(*track, *passed, reason);
+        }
+        self.tell();
     }
 
     /// The links of what is tracked.

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{
+    Input,
     checks::Checks,
     event::{Action, Adopted, Command, Event, Level, Transition},
     failover::{Failover, Told},
@@ -165,11 +166,19 @@ impl Shell {
         }
     }
 
-    /// Ends when a failed write is to be tried again; never, when none has failed.
-    pub(super) async fn retry_due(&self) {
-        match self.retry_at {
-            Some(at) => tokio::time::sleep_until(at).await,
-            None => std::future::pending().await,
+    /// What happens here rather than in a task: a failed write is to be tried again, or a tracked
+    /// script has run.
+    pub(super) async fn next(&mut self) -> Input {
+        let retry_at = self.retry_at;
+        let retry = async {
+            match retry_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = retry => Input::Retry,
+            result = self.failover.next_result() => Input::Script(result),
         }
     }
 

@@ -8,6 +8,8 @@ use crate::process::{say, which};
 pub(super) const COMMANDS: [(&str, &str); 13] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
+    // libFuzzer is C++.
+    ("c++", "g++"),
     ("cpio", "cpio"),
     ("curl", "curl"),
     ("etcd", "etcd-server"),

@@ -76,7 +76,7 @@ fn ours() -> Vec<(&'static str, Layout)> {
             connections_active
         }),
         layout!(LeaseKey { vip }),
-        layout!(Lease { deadline }),
+        layout!(Lease { deadline, sequence, pad }),
     ]
 }
 

@@ -24,8 +24,14 @@ pub struct Lease {
     /// which the VIP may not be claimed any more; zero = not at all, [`Lease::FOR_EVER`] = for
     /// ever. One aligned word: a reader sees the old or the new.
     pub deadline: u64,
+    /// AH's sequence number of the last advertisement sent, or zero: the agent's next run must not
+    /// begin below it, or its peers take its advertisements for replays. Of no meaning to the XDP
+    /// program.
+    pub sequence: u32,
+    /// Always zero.
+    pub pad: u32,
 }
-map_type!(Lease { deadline: u64 } size 8 align 8);
+map_type!(Lease { deadline: u64, sequence: u32, pad: u32 } size 16 align 8);
 
 impl Lease {
     /// The deadline that never comes.

@@ -166,7 +166,9 @@ impl Datapath {
     pub fn set_lease(&mut self, vip: Addr, deadline: Option<u64>) -> anyhow::Result<()> {
         let key = LeaseKey { vip };
         match deadline {
-            Some(deadline) => self.leases.insert(key, Lease { deadline }, 0)?,
+            Some(deadline) => {
+                self.leases.insert(key, Lease { deadline, sequence: 0, pad: 0 }, 0)?
+            }
             None if self.leases.get(&key, 0).is_ok() => self.leases.remove(&key)?,
             None => {}
         }

@@ -39,24 +39,24 @@ impl Leases {
     }
 
     /// Lets this node claim `vip` before `deadline` and not from then on. [`FOR_EVER`] and
-    /// [`NEVER`] are deadlines as well.
+    /// [`NEVER`] are deadlines as well. `sequence` is AH's, for the agent's next run.
     ///
     /// One system call, no allocation: the map's elements are preallocated too.
     ///
     /// # Errors
     /// Among the kernel's: `E2BIG` when [`MAX_VIPS`](lb_common::abi::MAX_VIPS) have a lease.
-    pub fn set(&mut self, vip: IpAddr, deadline: Time) -> Result<(), Error> {
-        let lease = Lease { deadline: deadline.as_nanos() };
+    pub fn set(&mut self, vip: IpAddr, deadline: Time, sequence: u32) -> Result<(), Error> {
+        let lease = Lease { deadline: deadline.as_nanos(), sequence, pad: 0 };
         self.map.insert(key(vip), lease, 0).map_err(failed)
     }
 
-    /// The deadline of a VIP; `None` = it has no lease and is claimed always.
+    /// The deadline of a VIP, and AH's last sequence number; `None` = it has no lease and is claimed always.
     ///
     /// # Errors
     /// The kernel's, which are not to be expected.
-    pub fn get(&self, vip: IpAddr) -> Result<Option<Time>, Error> {
+    pub fn get(&self, vip: IpAddr) -> Result<Option<(Time, u32)>, Error> {
         match self.map.get(&key(vip), 0) {
-            Ok(lease) => Ok(Some(Time::from_nanos(lease.deadline))),
+            Ok(lease) => Ok(Some((Time::from_nanos(lease.deadline), lease.sequence))),
             Err(MapError::KeyNotFound) => Ok(None),
             Err(source) => Err(failed(source)),
         }

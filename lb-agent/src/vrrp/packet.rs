@@ -148,6 +148,17 @@ impl Codec {
         self.settings = settings;
     }
 
+    /// AH's last sequence number, sent or heard; 0 = none yet.
+    #[must_use]
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// Goes on from a number that an earlier run has used, unless this one is further.
+    pub fn advance_sequence(&mut self, sequence: u32) {
+        self.sequence = self.sequence.max(sequence);
+    }
+
     /// The key when packets are wrapped in AH.
     const fn ah_key(&self) -> Option<&[u8; 8]> {
         match (&self.settings.authentication, self.settings.version) {

@@ -16,6 +16,7 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 pub use self::{receiver::Receiver, sender::Sender};
+pub use crate::netlink::Family;
 use crate::vrrp::packet::{AH_PROTOCOL, GROUP_V4, GROUP_V6, PROTOCOL};
 
 /// Bytes that hold the longest advertisement of either family: 255 IPv6 addresses.
@@ -30,22 +31,7 @@ pub struct Interface {
     pub index: u32,
 }
 
-/// Address family of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
 impl Family {
-    /// The family of an address.
-    #[must_use]
-    pub const fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-
     /// Where multicast advertisements of this family go.
     #[must_use]
     pub const fn group(self) -> IpAddr {

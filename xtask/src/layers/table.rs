@@ -82,6 +82,7 @@ pub(super) const HOMES: &[Home] = &[
         within: AGENT,
         files: &[
             "lb-agent/src/agent.rs",
+            "lb-agent/src/agent/failover.rs",
             "lb-agent/src/agent/shell.rs",
             "lb-agent/src/agent/start.rs",
             "lb-agent/src/cli.rs",
@@ -186,8 +187,32 @@ pub(super) const ROOMS: &[Room] = &[
     Room {
         files: &["lb-agent/src/vrrp/socket.rs", "lb-agent/src/vrrp/socket/**"],
         never: &[&["crate", "aya", "rtnetlink", "tokio"]],
-        except: &["crate::vrrp::packet", "crate::vrrp::socket"],
+        except: &["crate::netlink::Family", "crate::vrrp::packet", "crate::vrrp::socket"],
         why: "sockets carry packets; what is in them is the codec's, when to wait is the thread's",
+    },
+    Room {
+        files: &[
+            "lb-agent/src/vrrp/machine.rs",
+            "lb-agent/src/vrrp/machine/**",
+            "lb-agent/src/vrrp/thread/limiter.rs",
+            "lb-agent/src/vrrp/time.rs",
+        ],
+        never: &[IMPURE],
+        except: &["crate::vrrp"],
+        why: PURE,
+    },
+    Room {
+        files: &["lb-agent/src/vrrp/thread.rs", "lb-agent/src/vrrp/thread/**"],
+        never: &[&["crate", "aya", "rtnetlink", "tracing"]],
+        except: &[
+            "crate::config::vrrp",
+            "crate::datapath::error",
+            "crate::datapath::leases",
+            "crate::netlink",
+            "crate::vips",
+            "crate::vrrp",
+        ],
+        why: "no log and no netlink on the path of an advertisement: others are told, and do it",
     },
     Room {
         files: &["lb-agent/src/frame.rs", "lb-agent/src/frame/**"],

@@ -5,7 +5,7 @@ use crate::process::{say, which};
 
 /// A command and the apt package that has it. The command is what counts: another package may
 /// bring it too, and conflict with ours.
-pub(super) const COMMANDS: [(&str, &str); 13] = [
+pub(super) const COMMANDS: [(&str, &str); 14] = [
     ("bpftool", "bpftool"),
     ("busybox", "busybox-static"),
     // libFuzzer is C++.

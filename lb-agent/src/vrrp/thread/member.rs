@@ -106,14 +106,7 @@ impl Member {
                 let mut own = all.iter().flat_map(|i| &i.addresses);
                 own.any(|(address, _)| *address == source).then_some(source)
             }
-            (None, Some(found)) => netlink::primary_address(
-                found,
-                match self.family() {
-                    Family::V4 => netlink::Family::V4,
-                    Family::V6 => netlink::Family::V6,
-                },
-                vips,
-            ),
+            (None, Some(found)) => netlink::primary_address(found, self.family(), vips),
             (None, None) => None,
         };
     }
@@ -142,19 +135,23 @@ impl Member {
         let mut result = Ok(());
         for address in self.addresses() {
             // One that fails does not keep the others from being told.
-            result = result.and(leases.set(address.address, end));
+            result = result.and(leases.set(address.address, end, self.codec.sequence()));
         }
         result
     }
 
-    /// The lease that an earlier run has left, which is that of the address with the least.
-    pub(super) fn inherit(&self, leases: &Leases) -> Result<Option<Time>, Error> {
-        let mut least: Option<Time> = None;
+    /// The lease that an earlier run has left, which is that of the address with the least. While it
+    /// lives, AH's numbers go on from there; afterwards they begin anew, with listening.
+    pub(super) fn inherit(&mut self, leases: &Leases, now: Time) -> Result<Option<Time>, Error> {
+        let mut least: Option<(Time, u32)> = None;
         for address in &self.config.addresses {
-            let Some(end) = leases.get(address.address)? else { return Ok(None) };
-            least = Some(least.map_or(end, |least| least.min(end)));
+            let Some(found) = leases.get(address.address)? else { return Ok(None) };
+            least = Some(least.map_or(found, |least| least.min(found)));
         }
-        Ok(least)
+        if let Some((_, sequence)) = least.filter(|(end, _)| *end > now) {
+            self.codec.advance_sequence(sequence);
+        }
+        Ok(least.map(|(end, _)| end))
     }
 
     /// Makes one address local, for as long as the lease lives.

@@ -175,9 +175,9 @@ impl Runner {
     /// Starts one instance, as active if an earlier run's lease lives. What it does not hold must
     /// not be claimed.
     pub(super) fn begin(&mut self, index: usize) {
-        let inherited = self.members[index].inherit(&self.leases);
-        let lease = self.checked(inherited).flatten();
         let now = clock::now();
+        let inherited = self.members[index].inherit(&self.leases, now);
+        let lease = self.checked(inherited).flatten();
         self.router.handle(index, Event::Start { lease }, now, &mut self.actions);
         if self.router.get(index).is_some_and(|machine| machine.lease().is_none()) {
             let done = self.members[index].lease(None, &mut self.leases);

@@ -1,8 +1,9 @@
 //! `cargo xtask test fuzz`: every decoder under libFuzzer, all at the same time.
 //!
 //! The compiler's own coverage instrumentation serves libFuzzer as well as clang's does, on the
-//! stable toolchain: what is asked for here is what `cargo fuzz` asks for, less the sanitizers,
-//! which only unstable flags bring. Safe code has little use for them.
+//! stable toolchain: `tests/fuzz/rustc.sh` asks for what `cargo fuzz` asks for, less the sanitizers,
+//! which only unstable flags bring. Safe code has little use for them. Our own crates alone are
+//! instrumented, so that the dependencies of the ordinary builds serve here too.
 
 use std::{
     fs::{self, File},
@@ -20,16 +21,6 @@ use crate::{
 };
 
 const PACKAGE: &str = "lb-fuzz";
-
-/// Edge coverage that libFuzzer reads, and comparisons that it learns from.
-const FLAGS: [&str; 6] = [
-    "-Cpasses=sancov-module",
-    "-Cllvm-args=-sanitizer-coverage-level=4",
-    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
-    "-Cllvm-args=-sanitizer-coverage-pc-table",
-    "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Cforce-frame-pointers=yes",
-];
 
 /// A target that is running.
 struct Run {
@@ -68,26 +59,17 @@ pub(super) fn run(workspace: &Workspace, seconds: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Apart from other builds: with other flags, everything is another thing.
-fn directory(workspace: &Workspace) -> PathBuf {
-    workspace.target().join("fuzz")
-}
-
 fn build(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    let host = capture(Command::new("rustc").args(["--print", "host-tuple"]))?;
     let mut cargo = workspace.cargo("build");
-    cargo.args(["--package", PACKAGE, "--features", "libfuzzer", "--profile", "fuzz"]);
-    // With a target named, build scripts and macros are spared the flags.
-    cargo.args(["--target", host.trim()]);
-    cargo.env("CARGO_TARGET_DIR", directory(workspace)).env("RUSTFLAGS", FLAGS.join(" "));
-    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.args(["--package", PACKAGE, "--features", "libfuzzer"]);
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", workspace.root().join("tests/fuzz/rustc.sh"));
     let built = artifacts::build(&mut cargo)?;
     let program = built.program(PACKAGE).with_context(|| format!("no program `{PACKAGE}`"))?;
     Ok(program.to_owned())
 }
 
 fn start(workspace: &Workspace, program: &Path, name: &str, seconds: u32) -> anyhow::Result<Run> {
-    let directory = directory(workspace);
+    let directory = workspace.target().join("fuzz");
     let corpus = directory.join("corpus").join(name);
     let found = directory.join("found");
     let log = directory.join(format!("{name}.log"));
@@ -132,9 +114,8 @@ fn summary(log: &str) -> Option<String> {
 
 /// The message of the panic, or libFuzzer's own verdict (a timeout, too much memory).
 fn finding(log: &str) -> Option<&str> {
-    let mut lines = log.lines();
-    let panic = lines.by_ref().find(|line| line.contains("panicked at")).and(lines.next());
-    panic.or_else(|| log.lines().find(|line| line.contains("ERROR: libFuzzer")))
+    let mut after_panic = log.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
+    after_panic.next().or_else(|| log.lines().find(|line| line.contains("ERROR: libFuzzer")))
 }
 
 #[cfg(test)]

@@ -173,6 +173,17 @@ pub(super) const ROOMS: &[Room] = &[
         why: PURE,
     },
     Room {
+        files: &[
+            "lb-agent/src/vrrp/machine.rs",
+            "lb-agent/src/vrrp/machine/**",
+            "lb-agent/src/vrrp/time.rs",
+        ],
+        never: &[IMPURE, &["crate::vrrp::packet", "crate::vrrp::socket"]],
+        // `vrrp` itself holds the words that codec and machine share.
+        except: &["crate::vrrp", "crate::vrrp::machine", "crate::vrrp::time"],
+        why: PURE,
+    },
+    Room {
         files: &["lb-agent/src/datapath/plan.rs", "lb-agent/src/datapath/plan/**"],
         never: &[IMPURE],
         except: &["crate::config", "crate::datapath::maglev", "crate::datapath::plan"],

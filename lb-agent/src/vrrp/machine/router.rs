@@ -191,7 +191,7 @@ impl Router {
                 }
                 (State::Active, State::Backup, State::Active) => match cause {
                     Cause::Demoted { .. } | Cause::SyncGroup => {
-                        machine.step_aside(Cause::SyncGroup, now, &mut acts)
+                        machine.step_aside(Cause::SyncGroup, now, &mut acts);
                     }
                     _ => machine.yield_to(None, Cause::SyncGroup, now, &mut acts),
                 },

@@ -109,7 +109,7 @@ impl Lan {
             } else {
                 for node in 0..self.nodes.len() {
                     if self.deadline(node).is_some_and(|due| due <= self.now) {
-                        self.call(node, |router, now, out| router.expire(now, out));
+                        self.call(node, Router::expire);
                     }
                 }
             }

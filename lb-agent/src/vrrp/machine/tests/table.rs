@@ -45,11 +45,14 @@ fn check(name: &str, expected: &str, act: impl Fn(&mut Rig) -> String) {
     }
 }
 
+/// Name, what each column gives, and the event.
+type Row<'a> = (&'a str, &'a str, &'a dyn Fn(&Rig) -> Event);
+
 #[test]
 fn every_state_with_every_event() {
     let lease = |rig: &Rig, after: u64| Some(rig.now - ms(10) + ms(after));
     #[rustfmt::skip]
-    let rows: [(&str, &str, &dyn Fn(&Rig) -> Event); 21] = [
+    let rows: [Row<'_>; 21] = [
         //                   new     rel  end  backup active  fault
         ("start",           "BC      I    I    B    A       F",  &|_| Event::Start { lease: None }),
         ("start, lease",    "ASLHC   I    I    B    A       F",  &|r| Event::Start { lease: lease(r, 11) }),

@@ -12,6 +12,7 @@ pub mod frame;
 pub mod health;
 pub mod inject;
 pub mod netlink;
+pub mod notify;
 pub mod process;
 pub mod view;
 pub mod vips;

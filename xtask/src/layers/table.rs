@@ -78,6 +78,12 @@ pub(super) const HOMES: &[Home] = &[
         why: "JSON is for programs outside: it is written and read at the border to them",
     },
     Home {
+        library: "lettre",
+        within: AGENT,
+        files: &["lb-agent/src/notify/mail.rs"],
+        why: "mail is one way of telling; everybody else sees a `Notice`",
+    },
+    Home {
         library: "anyhow",
         within: AGENT,
         files: &[
@@ -96,6 +102,7 @@ pub(super) const HOMES: &[Home] = &[
 const FORMATS: &[&str] = &[
     "lb-agent/src/commands.rs",
     "lb-agent/src/control.rs",
+    "lb-agent/src/notify/webhook.rs",
     "lb-agent/src/view.rs",
     "lb-agent/src/view/**",
 ];
@@ -274,6 +281,17 @@ pub(super) const ROOMS: &[Room] = &[
         never: &[&["crate", "aya", "rtnetlink"]],
         except: &["crate::config", "crate::health", "crate::process"],
         why: "a probe reports in its own words; the loop translates",
+    },
+    Room {
+        files: &["lb-agent/src/notify.rs", "lb-agent/src/notify/**"],
+        never: &[&["crate", "aya", "rtnetlink"]],
+        except: &[
+            "crate::config",
+            "crate::notify",
+            "crate::process",
+            "crate::vrrp::machine::State",
+        ],
+        why: "it passes on what it is told, and knows of a router no more than its state",
     },
     Room {
         files: &["lb-agent/src/process.rs", "lb-agent/src/process/**"],

@@ -65,8 +65,9 @@ fn weights_in_every_state() {
         let mut of_script = Tracks::new(&[script(1, 1, weight)]);
         let mut of_link = Tracks::new(&[interface("eth4", weight)]);
         let mut of_service = Tracks::new(&[service("api", weight)]);
-        let sums =
-            |tracks: [&Tracks; 3]| tracks.map(|tracks| (tracks.sum().weight, failed(tracks) != ""));
+        let sums = |tracks: [&Tracks; 3]| {
+            tracks.map(|tracks| (tracks.sum().weight, !failed(tracks).is_empty()))
+        };
         let fault = weight == 0;
         assert_eq!(sums([&of_script, &of_link, &of_service]), [(unknown, fault); 3]);
         for (passed, expected, fault) in [(true, well, false), (false, failing, fault)] {

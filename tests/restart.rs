@@ -102,6 +102,7 @@ fn outlives(signal: Signal) {
     let idle = vips().map(|vip| open(vip, 20, Traffic::Idle));
     let drips = vips().map(|vip| Drip::start(lab.client(), vip, 2, Duration::from_millis(20)));
     let held = ids(agent.pin_dir());
+    assert_eq!(held.len(), 2 + 2 * lab.backends().count(), "{held:?}");
     let (resent_before, before) = (resent(lab.client()), agent.stats().unwrap()["drops"].clone());
 
     agent.kill(signal).unwrap();

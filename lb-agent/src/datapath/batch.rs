@@ -28,7 +28,7 @@ struct Attr {
     flags: u64,
 }
 
-/// Calls `each` for every entry of a hash table. Entries that come or go meanwhile may be met or
+/// Calls `each` for every entry of a hash table or an array. Entries that come or go meanwhile may be met or
 /// not; one that moves within its bucket may be met twice.
 pub fn walk<K: Pod, V: Pod>(map: BorrowedFd<'_>, mut each: impl FnMut(&K, &V)) -> io::Result<()> {
     let mut keys: Vec<MaybeUninit<K>> = Vec::with_capacity(CHUNK);

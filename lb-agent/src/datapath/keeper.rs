@@ -94,7 +94,7 @@ impl Keeper {
     fn walk(&mut self, pace: &mut Pace) -> Result<Seen, Error> {
         let now = self.reaper.clock()?;
         let rate = pace.learn(now);
-        let backends: BTreeMap<u16, Backend> = self.maps.contents()?.backends.into_iter().collect();
+        let backends = self.maps.backends()?;
         let mut seen = Seen::default();
         let mut idle: BTreeMap<Duration, Vec<FlowKey>> = BTreeMap::new();
         let mut provoke = Vec::new();

@@ -1,10 +1,12 @@
 //! The maps as the agent writes them: one [`MapOp`] is one write.
 
-use std::path::Path;
+use std::{collections::BTreeMap, os::fd::AsFd, path::Path};
 
 use aya::{
     Ebpf, Pod,
-    maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues},
+    maps::{
+        Array, ArrayOfMaps, HashMap, IterableMap, Map, MapData, MapError, PerCpuArray, PerCpuValues,
+    },
     util::nr_cpus,
 };
 use lb_common::{
@@ -16,7 +18,7 @@ use lb_common::{
     service::{Service, ServiceKey},
 };
 
-use super::{error::Error, pins::Pins, plan::MapOp};
+use super::{batch, error::Error, pins::Pins, plan::MapOp};
 
 /// Handles to the maps that the agent writes.
 pub struct Maps {
@@ -127,16 +129,22 @@ impl Maps {
             .filter(|found| found.as_ref().map_or(true, |(_, service)| service.id != 0))
             .collect::<Result<Vec<_>, _>>()
             .map_err(wrong(map::SERVICES))?;
-        let mut backends = Vec::new();
-        for id in 1..self.backends.len() {
-            let backend = self.backends.get(&id, 0).map_err(wrong(map::BACKENDS))?;
-            if backend.service != 0
-                && let Ok(id) = u16::try_from(id)
-            {
-                backends.push((id, backend));
-            }
-        }
+        let backends = self.backends()?.into_iter().collect();
         Ok(Contents { config, services, backends })
+    }
+
+    /// The used records of `backends` by id, fetched in one system call.
+    pub fn backends(&self) -> Result<BTreeMap<u16, Backend>, Error> {
+        let mut used = BTreeMap::new();
+        batch::walk(self.backends.map().fd().as_fd(), |&id: &u32, backend: &Backend| {
+            if backend.service != 0
+                && let Ok(id @ 1..) = u16::try_from(id)
+            {
+                used.insert(id, *backend);
+            }
+        })
+        .map_err(|source| Error::Walk { name: map::BACKENDS, source })?;
+        Ok(used)
     }
 }
 

@@ -25,7 +25,7 @@ fn a_vip_comes_and_goes() {
             assert!(shown.contains("valid_lft forever"), "{shown}");
             let source_of_nothing = shown.contains("nodad") && shown.contains("preferred_lft 0sec");
             assert_eq!(source_of_nothing, new.vip.address.is_ipv6(), "{shown}");
-            assert_eq!(netlink.vips().await.expect("a list"), [new.vip.clone()]);
+            assert_eq!(netlink.vips().await.expect("a list"), std::slice::from_ref(&new.vip));
 
             assert!(!netlink.add_vip(&new).await.expect("there"));
             assert!(netlink.remove_vip(&new.vip).await.expect("removed"));
@@ -57,7 +57,7 @@ fn a_lifetime_is_given_anew_and_taken_away() {
             assert!(shown().contains("valid_lft forever"), "{}", shown());
             assert!(netlink.remove_vip(&new.vip).await.expect("removed"));
             netlink.refresh_vip(&new).await.expect("added again");
-            assert_eq!(netlink.vips().await.expect("a list"), [new.vip.clone()]);
+            assert_eq!(netlink.vips().await.expect("a list"), std::slice::from_ref(&new.vip));
             assert!(netlink.remove_vip(&new.vip).await.expect("removed"));
         }
     });

@@ -232,8 +232,8 @@ fn a_second_owner_is_reported_and_contradicted() {
     assert_eq!(claimed, address(V6));
 }
 
+/// Prints how soon; no test may depend on it.
 #[test]
-#[expect(clippy::print_stdout, reason = "a figure that no test may depend on")]
 fn the_first_announcement_follows_the_order() {
     let Some(pair) = Pair::new() else { return };
     let holder = Holder::start(&pair, &[]);

@@ -106,7 +106,7 @@ fn whose_it_is() {
     };
     assert_eq!(holding.find(&look(&[], &[])), Local::Missing);
     assert_eq!(holding.find(&look(&[], &[("10.0.0.9", 24)])), Local::Theirs);
-    assert_eq!(holding.find(&look(&[ours.clone()], &[])), Local::Ours(ours.clone()));
+    assert_eq!(holding.find(&look(std::slice::from_ref(&ours), &[])), Local::Ours(ours.clone()));
     // Somewhere else it is not where it is to be.
     let elsewhere = netlink::Vip { ifindex: 3, ..ours.clone() };
     assert_eq!(holding.find(&look(&[elsewhere], &[])), Local::Missing);

@@ -59,7 +59,8 @@ fn run(kinds: [Kind; 2]) {
                     let began = Instant::now();
                     let outcome = catch_unwind(AssertUnwindSafe(|| play::play(&case, kinds)));
                     let outcome = outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("panicked")));
-                    println!("{kinds:?} {case}: {outcome:?} after {:.1?}", began.elapsed());
+                    let verdict = if outcome.is_ok() { "well" } else { "FAILED" };
+                    println!("{kinds:?} {case}: {verdict} after {:.1?}", began.elapsed());
                     if let Err(error) = outcome {
                         failures.lock().unwrap().push(format!("{case}: {error:#}"));
                     }

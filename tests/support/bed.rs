@@ -78,12 +78,12 @@ impl Bed {
         self.nodes[node].crash()
     }
 
-    /// Undoes [`Self::power_off`]: after a boot it has no virtual address.
+    /// Undoes [`Self::power_off`], with what a boot leaves of the node.
     ///
     /// # Errors
     /// When something does not start.
     pub fn power_on(&mut self, node: usize) -> Result<()> {
-        self.nodes[node].forget_addresses()?;
+        self.nodes[node].reboot()?;
         self.lab.plug(self.nodes[node].host(), true)?;
         self.nodes[node].start()
     }

@@ -3,11 +3,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
 use crate::{
-    agent::Agent,
+    agent::{Agent, agent_command},
     agent_config::{AgentConfig, ServiceConfig},
     haproxy::Haproxy,
     keepalived::{Keepalived, log::error_lines},
@@ -200,11 +200,18 @@ impl Node {
         }
     }
 
-    /// Removes the virtual addresses that a crash left, as a reboot does.
+    /// Removes what does not outlive a reboot: virtual addresses, and an agent's program and maps.
     ///
     /// # Errors
-    /// When `ip` fails.
-    pub fn forget_addresses(&self) -> Result<()> {
+    /// When `ip` or `lb-agent unload` fails.
+    pub fn reboot(&self) -> Result<()> {
+        if self.kind == Kind::Agent {
+            let mut command = agent_command(&self.host)?;
+            command.arg("--config").arg(self.host.file("lb.toml")).arg("unload");
+            let output = command.output().context("failed to start lb-agent")?;
+            let error = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "`lb-agent unload`: {error}");
+        }
         for (address, length) in &self.instance.addresses {
             if self.host.holds(*address)? {
                 let address = format!("{address}/{length}");

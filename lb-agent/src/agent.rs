@@ -58,7 +58,7 @@ pub async fn run(config: Config, path: &Path, log_drops: bool) -> anyhow::Result
         let input = next(&mut inbox, &mut signals, &mut shell).await;
         if let Input::End(signal) = input {
             tracing::info!(signal, "the agent ends; the data plane stays and goes on forwarding");
-            shell.leave().await;
+            shell.leave(&mut inbox.told).await;
             return Ok(());
         }
         let actions = digest(input, &mut state, &mut shell).await;

@@ -1,7 +1,13 @@
 //! Failover as the loop sees it: what is tracked goes to the VRRP thread, and what that tells is
 //! logged and shown.
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path, thread::JoinHandle, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::Path,
+    thread::JoinHandle,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::Context as _;
 use tokio::{
@@ -14,9 +20,11 @@ use crate::{
     config::{Config, vrrp},
     datapath::leases::Leases,
     netlink::Interface,
+    notify::{self, Kind, Notice, Notifier},
     vips::{self, Orders},
     vrrp::{
         clock,
+        machine::State,
         script::{ScriptReport, Scripts},
         thread::{self, Change, Handle, Input, Report, Tools, Tracked, View},
         track::Tracks,
@@ -25,6 +33,8 @@ use crate::{
 
 /// How long the threads may take for handing over.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long notices may take when nobody waits for more of them.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Results of scripts that may wait for the loop.
 const RESULTS: usize = 64;
 
@@ -42,6 +52,9 @@ pub(super) struct Failover {
     routers: Vec<Watched>,
     scripts: Scripts,
     results: mpsc::Receiver<ScriptReport>,
+    notifier: Notifier,
+    /// What was last told of each sync group.
+    groups: BTreeMap<String, State>,
 }
 
 /// One instance, and what is known of what it tracks.
@@ -96,7 +109,15 @@ pub(super) fn start(
     let thread =
         prepared.start(instances.collect(), tools).context("failed to start the VRRP thread")?;
     let (scripts, results) = run_scripts(&config.vrrp);
-    let failover = Failover { handle, thread: Some(thread), routers, scripts, results };
+    let failover = Failover {
+        handle,
+        thread: Some(thread),
+        routers,
+        scripts,
+        results,
+        notifier: notify::spawn(&config.notify, &config.node.name),
+        groups: BTreeMap::new(),
+    };
     Ok((failover, orders, Told { vrrp, surroundings }))
 }
 
@@ -150,6 +171,9 @@ impl Failover {
         let told = self.routers.iter().map(|w| w.told.clone());
         self.handle.send(Input::Reconfigure(config.vrrp.iter().cloned().zip(told).collect()));
         (self.scripts, self.results) = run_scripts(&config.vrrp);
+        let notifier = notify::spawn(&config.notify, &config.node.name);
+        // What waits is told beside the loop, which does not wait for it.
+        tokio::spawn(std::mem::replace(&mut self.notifier, notifier).finish(LAST_WORDS));
         // Inputs are taken in order: once it shows itself, it has reconfigured.
         self.view().await;
     }
@@ -213,17 +237,48 @@ impl Failover {
         }
     }
 
-    /// Logs what the thread has told.
+    /// Logs what the thread has told, and passes on who has changed.
     pub(super) fn hear(&mut self, report: &Report) {
         match report {
-            Report::Changed { instance, transition, priority, .. } => tracing::info!(
-                instance, priority, old = transition.old.word(), new = transition.new.word(),
-                reason = %transition.cause, "virtual router"
-            ),
+            Report::Changed { instance, group, transition, priority } => {
+                let (old, new) = (transition.old, transition.new);
+                let reason = transition.cause.to_string();
+                tracing::info!(
+                    instance,
+                    priority,
+                    old = old.word(),
+                    new = new.word(),
+                    reason,
+                    "virtual router"
+                );
+                let at = SystemTime::now();
+                let notice = Notice {
+                    kind: Kind::Instance,
+                    name: instance.clone(),
+                    old,
+                    new,
+                    priority: *priority,
+                    reason,
+                    at,
+                };
+                if let Some(group) = group {
+                    self.tell_group(group, &notice);
+                }
+                self.notifier.tell(notice);
+            }
             Report::Objected { instance, text, times } => {
                 tracing::warn!(instance, times, "{text}");
             }
             Report::Trouble { text, times } => tracing::warn!(times, "{text}"),
+        }
+    }
+
+    /// The members of a group change one after the other; the first stands for it.
+    fn tell_group(&mut self, group: &str, member: &Notice) {
+        let old = self.groups.insert(group.to_owned(), member.new).unwrap_or(State::Init);
+        if old != member.new {
+            let (kind, name) = (Kind::Group, group.to_owned());
+            self.notifier.tell(Notice { kind, name, old, priority: 0, ..member.clone() });
         }
     }
 
@@ -258,8 +313,8 @@ impl Failover {
         }
     }
 
-    /// Hands every VIP over, and waits until the neighbours know.
-    pub(super) async fn leave(&mut self, orders: &Orders) {
+    /// Hands every VIP over, waits until the neighbours know, and passes on what was told.
+    pub(super) async fn leave(mut self, orders: &Orders, told: &mut Told) {
         self.handle.send(Input::Shutdown);
         if let Some(thread) = self.thread.take() {
             let ended = timeout(PATIENCE, spawn_blocking(move || thread.join())).await;
@@ -270,5 +325,9 @@ impl Failover {
         if !matches!(timeout(PATIENCE, orders.done()).await, Ok(Ok(()))) {
             tracing::error!("the VIPs could not be removed");
         }
+        while let Ok(report) = told.vrrp.try_recv() {
+            self.hear(&report);
+        }
+        self.notifier.finish(LAST_WORDS).await;
     }
 }

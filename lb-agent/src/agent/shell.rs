@@ -327,8 +327,8 @@ impl Shell {
     }
 
     /// Hands the VIPs over, and leaves the data plane as it is.
-    pub(super) async fn leave(&mut self) {
-        self.failover.leave(&self.parts.vips).await;
+    pub(super) async fn leave(mut self, told: &mut Told) {
+        self.failover.leave(&self.parts.vips, told).await;
         self.checks.stop_all();
         if let Err(error) = std::fs::remove_file(&self.parts.config.node.admin_socket) {
             tracing::debug!(%error, "the admin socket could not be removed");

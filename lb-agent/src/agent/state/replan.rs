@@ -65,8 +65,11 @@ impl State {
             *slot = mac.to_u64();
         }
         // Also of removed services whose connections have not ended.
-        for key in self.keys.values() {
-            let bit = filter_bit(&key.vip);
+        let served = self.keys.values().map(|key| key.vip);
+        // The program looks at claims of addresses in the filter alone, whatever they serve.
+        let routed = self.routed.iter().map(|&vip| vip.into());
+        for vip in served.chain(routed) {
+            let bit = filter_bit(&vip);
             config.vip_filter[bit / 64] |= 1 << (bit % 64);
         }
         let live = self.services.iter().flat_map(|s| &s.backends).map(|b| (b.id, b.record));

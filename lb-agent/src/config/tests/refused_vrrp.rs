@@ -299,7 +299,7 @@ fn preemption_label_authentication() {
         "eth1:vip",
         10,
         "`label` is `eth1:vip`, which does not begin with `eth0`",
-        "write `label = \"eth0:vip\"`",
+        "begin it with `eth0`, at most 15 characters in all, or take it out",
     );
     refused(
         "eth0:vip",

@@ -66,7 +66,7 @@ impl RouterFault {
             }
             Self::DelayUnused => "take one of the two out".into(),
             Self::LabelElsewhere { interface, .. } => {
-                format!("write `label = \"{interface}:vip\"`")
+                format!("begin it with `{interface}`, at most 15 characters in all, or take it out")
             }
             Self::LabelWithoutIpv4 => "take `label` out".into(),
             Self::SourceIsPeer { .. } => "name the other nodes alone".into(),

@@ -60,11 +60,11 @@ pub struct Machine {
     source: Option<IpAddr>,
     weight: i32,
     failed: Option<String>,
-    /// Another member of the sync group is in fault.
+    /// Some member of the sync group, itself included, is in fault.
     group_fault: bool,
     /// `Adver_Timer` in Active, `Active_Down_Timer` in Backup.
     deadline: Option<Time>,
-    /// `Active_Adver_Interval`.
+    /// `Active_Adver_Interval`, in Backup.
     interval: Duration,
     /// What the skew in `deadline` is a fraction of, in Backup.
     skew_basis: Duration,
@@ -340,7 +340,6 @@ impl Machine {
         match self.state {
             State::Active => {
                 self.advertise(now, out);
-                self.interval = self.params.advert_interval;
                 self.deadline = Some(now + self.params.advert_interval);
             }
             State::Backup => self.retime(&before, now),

@@ -24,11 +24,8 @@ impl Machine {
             let (priority, source) = (self.effective_priority(), self.source);
             self.peers.forget_outranking(priority, source);
         }
-        // A learned interval was the former active router's; ours counts from here on.
-        self.interval = self.params.advert_interval;
         self.leader = None;
         self.ready = None;
-        self.preempt_at = None;
         self.announced = None;
         self.advertise(now, out);
         self.deadline = Some(now + self.params.advert_interval);

@@ -16,7 +16,8 @@
 //!   by priority 0 where their links allow. They recover together, when nothing is wrong with any.
 //! - **Release, Resume, Shutdown** of one member are the group's.
 //! - **Start**: a member whose lease lives becomes active at once, and takes with it the members
-//!   already started and those that start later, unless a member (started or not) has a fault.
+//!   already started and those that start later, unless a member (started or not) has a fault. So
+//!   tell links and source addresses of all members before the first is started.
 //! - **Ties**: between two nodes of equal priorities the addresses may say otherwise on one link
 //!   than on the other, and each node would yield to the other, for ever. So in a group the first
 //!   member decides: another one in Active that hears a router of its own priority does not
@@ -260,13 +261,15 @@ impl Router {
             return;
         }
         let group = self.group_of(instance);
-        let faulty = |m: &Machine| m.phase == Phase::Running && m.own_fault().is_some();
-        let faults: Vec<bool> = group.iter().map(|i| faulty(&self.members[*i].machine)).collect();
-        for (at, &member) in group.iter().enumerate() {
-            let others = faults.iter().enumerate().any(|(other, faulty)| other != at && *faulty);
+        let faulty = |i: &usize| {
+            let machine = &self.members[*i].machine;
+            machine.phase == Phase::Running && machine.own_fault().is_some()
+        };
+        let fault = group.iter().any(faulty);
+        for &member in &group {
             let machine = &mut self.members[member].machine;
-            if machine.group_fault != others {
-                machine.group_fault = others;
+            if machine.group_fault != fault {
+                machine.group_fault = fault;
                 self.call(member, now, out, |m, acts| m.reconsider(now, acts));
             }
         }

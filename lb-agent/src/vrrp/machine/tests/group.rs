@@ -150,6 +150,10 @@ fn heard_again_a_member_is_ready_no_more() {
     assert_eq!(node.left(0), None, "nor is one that gives up");
     node.take(0, advert(9, 200, 1000));
     assert_eq!(node.left(0), Some(3_609_375_000));
+    while node.left(1).is_some() {
+        node.time_out();
+    }
+    assert_eq!(node.states(), "BBA");
 }
 
 #[test]
@@ -276,6 +280,7 @@ fn the_first_member_decides_ties() {
     assert_eq!(node.take(1, advert(6, 100, 1000)), "1:NDC 0:NDC");
     // The first member itself yields to its own.
     let mut node = Node::active(100);
+    node.take(0, advert(4, 100, 1000));
     assert_eq!(node.take(0, advert(6, 100, 1000)), "0:NDC 1:NDC");
 }
 

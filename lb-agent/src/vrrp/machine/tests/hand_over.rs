@@ -77,12 +77,32 @@ fn demotion_with_nobody_known_keeps_the_addresses() {
 }
 
 #[test]
+fn demotion_below_one_that_has_let_us_be_active_is_none() {
+    let mut rig = Rig::backup(v3(100, 1000));
+    rig.take(advert(8, 150, 1000));
+    rig.take(advert(9, 200, 1000));
+    rig.take(advert(9, 0, 1000));
+    rig.time_out();
+    assert_eq!(rig.take(track(-1)), "");
+}
+
+#[test]
+fn a_fault_is_more_than_a_demotion() {
+    let mut rig = active_knowing(v3(100, 1000), 2, 95);
+    let both = Event::Track { weight: -10, failed: Some("`check.sh` fails".to_owned()) };
+    assert_eq!(rig.take(both), "NsZDC");
+    assert_eq!((rig.machine.state(), rig.machine.next_deadline()), (State::Fault, None));
+}
+
+#[test]
 fn demoted_and_alone_it_comes_back_and_stays() {
     let mut rig = active_knowing(v3(100, 1000), 2, 95);
     rig.take(track(-6));
     assert_eq!(rig.left(), 1_632_812_500);
     assert_eq!(rig.time_out(), "SLHC");
     assert_eq!(rig.take(track(-7)), "", "nobody is known any more");
+    rig.take(track(0));
+    assert_eq!(rig.take(track(-6)), "");
 }
 
 #[test]

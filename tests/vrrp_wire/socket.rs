@@ -1,6 +1,10 @@
 //! The sockets, with our own codec at both ends.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    os::fd::{AsFd, AsRawFd},
+    time::Duration,
+};
 
 use lb_agent::{
     config::vrrp::Authentication,
@@ -9,6 +13,10 @@ use lb_agent::{
         packet::{Received, Settings, Unicast},
         socket::{BUFFER_LEN, Family, Interface, Listen, Receiver, Sender},
     },
+};
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, recv},
 };
 
 use crate::{
@@ -71,6 +79,21 @@ fn a_node_does_not_hear_itself() {
         let advert = eventually("the peer's advert", || own.hear()).expect("no fault");
         // The first that it hears is the peer's.
         assert_eq!(advert.heard.priority, 102);
+    }
+}
+
+/// Otherwise its buffer would fill up with what nobody reads.
+#[test]
+fn a_sender_hears_nothing() {
+    for vip in VIPS {
+        let Some(pair) = Pair::new() else { return };
+        let family = Family::of(vip.parse().expect("an address"));
+        let sender = pair.node(|| Sender::open(&eth0(), family).expect("a sender"));
+        let mut own = pair.node(|| Speaker::new(settings(vip, None)));
+        pair.peer(|| Speaker::new(settings(vip, None)).say(100, false));
+        eventually("the peer's advert", || own.hear()).expect("no fault");
+        let heard = recv(sender.as_fd().as_raw_fd(), &mut [0; 64], MsgFlags::MSG_DONTWAIT);
+        assert_eq!(heard, Err(Errno::EAGAIN), "{vip}");
     }
 }
 

@@ -11,7 +11,7 @@ use lb_agent::vrrp::{
     socket::{BUFFER_LEN, Family, Interface, Listen, Receiver, Sender},
 };
 
-use crate::pair::{after, ifindex, ip};
+use crate::pair::{after, eventually, ifindex, ip};
 
 pub(crate) struct Speaker {
     pub(crate) codec: Codec,
@@ -87,14 +87,15 @@ pub(crate) fn eth0() -> Interface {
     Interface { name: "eth0".to_owned(), index: ifindex("eth0") }
 }
 
-/// Advertisements over IPv6 multicast come from the link-local address (RFC 9568 §5.1.2.1).
+/// Advertisements over IPv6 multicast come from the link-local address (RFC 9568 §5.1.2.1), which
+/// is usable a moment after the link has come up.
 pub(crate) fn own_address(family: Family, unicast: bool) -> IpAddr {
-    let shown = match (family, unicast) {
-        (Family::V4, _) => ip("-4 address show dev eth0"),
-        (Family::V6, false) => ip("-6 address show dev eth0 scope link"),
-        (Family::V6, true) => ip("-6 address show dev eth0 scope global"),
+    let (shown, word) = match (family, unicast) {
+        (Family::V4, _) => ("-4 address show dev eth0", "inet"),
+        (Family::V6, false) => ("-6 address show dev eth0 scope link -tentative", "inet6"),
+        (Family::V6, true) => ("-6 address show dev eth0 scope global -tentative", "inet6"),
     };
-    let word = if family == Family::V4 { "inet" } else { "inet6" };
-    let address = after(word, &shown).and_then(|address| address.split('/').next());
-    address.and_then(|address| address.parse().ok()).expect("an address")
+    eventually("an address to send from", || {
+        after(word, &ip(shown)).and_then(|address| address.split('/').next()?.parse().ok())
+    })
 }

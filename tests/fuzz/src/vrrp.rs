@@ -1,14 +1,19 @@
 //! VRRP packets: a byte that chooses the instance and how packets are treated, then packets, each
 //! after its length in one byte, for one codec.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use lb_agent::{
     config::vrrp::{Authentication, Secret},
     vrrp::{
         Version,
         machine::Send,
-        packet::{Codec, GROUP_V4, GROUP_V6, Received, Settings, Unicast, peek},
+        packet::{
+            AH_PROTOCOL, Codec, GROUP_V4, GROUP_V6, PROTOCOL, Received, Settings, Unicast, peek,
+        },
     },
 };
 
@@ -16,6 +21,9 @@ use lb_agent::{
 /// changes get past it.
 const SEALED: u8 = 0x80;
 const UNICAST: u8 = 0x40;
+
+/// Who sends over IPv6, as in the capture.
+const SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0xa);
 
 /// Of the first byte: what the instance speaks.
 const KINDS: [fn() -> Settings; 5] = [
@@ -45,20 +53,21 @@ pub(crate) fn run(input: &[u8]) {
     if choice & UNICAST != 0 {
         settings.unicast = Some(Unicast { peers: Vec::new(), check_source: false });
     }
+    let is_v6 = settings.addresses.iter().any(IpAddr::is_ipv6);
     let mut codec = Codec::new(settings);
     while let Some((&len, tail)) = rest.split_first() {
         let (packet, tail) = tail.split_at(usize::from(len).min(tail.len()));
         rest = tail;
         let mut packet = packet.to_vec();
         if choice & SEALED != 0 {
-            seal(&mut packet);
+            seal(&mut packet, is_v6);
         }
         hear(&mut codec, &packet);
     }
 }
 
 fn hear(codec: &mut Codec, packet: &[u8]) {
-    let (source, destination) = ([0xfe80, 0, 0, 0, 0, 0, 0, 2].into(), GROUP_V6);
+    let (source, destination) = (SOURCE_V6, GROUP_V6);
     let v6 = Received::V6 { source, destination, hop_limit: 255, message: packet };
     let is_v6 = codec.settings().addresses[0].is_ipv6();
     let received = if is_v6 { v6 } else { Received::V4(packet) };
@@ -96,22 +105,38 @@ fn hear(codec: &mut Codec, packet: &[u8]) {
     assert_eq!(echo.heard, advert.heard);
 }
 
-/// The message's checksum as version 2 has it; where version 3 wants a pseudo header, over IPv4 it
-/// takes this one too.
-fn seal(packet: &mut [u8]) {
-    let (len, protocol) = (packet.first().map_or(0, |byte| byte & 0xf), packet.get(9));
-    let start = usize::from(len) * 4 + if protocol == Some(&51) { 24 } else { 0 };
-    let Some(message) = packet.get_mut(start..).filter(|message| message.len() >= 8) else {
-        return;
+/// Makes the message's checksum right: over IPv6 with the pseudo header, over IPv4 without, which
+/// version 3 takes as well.
+fn seal(packet: &mut [u8], is_v6: bool) {
+    let (message, mut sum) = if is_v6 {
+        let addresses = SOURCE_V6.octets().into_iter().chain(GROUP_V6.octets());
+        let addresses: Vec<u8> = addresses.collect();
+        let len = packet.len() as u32;
+        (Some(packet), words(&addresses) + len + u32::from(PROTOCOL))
+    } else {
+        (message_v4(packet), 0)
     };
+    let Some(message) = message.filter(|message| message.len() >= 8) else { return };
     message[6..8].fill(0);
-    let words = message
-        .chunks(2)
-        .map(|word| u32::from(word[0]) << 8 | word.get(1).copied().map_or(0, u32::from));
-    let sum: u32 = words.sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let folded = (folded & 0xffff) + (folded >> 16);
-    message[6..8].copy_from_slice(&(!(folded as u16)).to_be_bytes());
+    sum += words(message);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    message[6..8].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+}
+
+/// What the header of an IPv4 packet calls its message.
+fn message_v4(packet: &mut [u8]) -> Option<&mut [u8]> {
+    let &[first, _, high, low, _, _, _, _, _, protocol] = packet.first_chunk()?;
+    let ah = if protocol == AH_PROTOCOL { 24 } else { 0 };
+    let start = usize::from(first & 0xf) * 4 + ah;
+    let end = usize::from(u16::from_be_bytes([high, low]));
+    packet.get_mut(start..end)
+}
+
+fn words(bytes: &[u8]) -> u32 {
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from);
+    bytes.chunks(2).map(word).sum()
 }
 
 /// keepalived's own packets.

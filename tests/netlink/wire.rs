@@ -138,9 +138,10 @@ fn announced_in_every_form_by_the_schedule() {
 fn announced_when_the_link_comes_back() {
     let Some(pair) = Pair::new() else { return };
     let holder = Holder::start(&pair, &[]);
-    holder.hold(V4, None);
     let capture = Capture::start(&pair);
-    for _ in 0..(2 * 4) {
+    holder.hold(V4, None);
+    // All rounds up to 5 s: the next one by the schedule would be the 65th second's.
+    for _ in 0..(2 * 6) {
         capture.claim(address(V4));
     }
     pair.peer(|| ip("link set eth0 down"));

@@ -94,7 +94,6 @@ fn the_third_keepalived_takes_over_when_two_are_gone() {
 }
 
 #[test]
-#[ignore = "the agent does not speak VRRP yet"]
 fn the_third_agent_takes_over_when_two_are_gone() {
     the_third_node_takes_over_when_two_are_gone(Kind::Agent);
 }
@@ -121,7 +120,6 @@ fn keepalived_hands_over_and_returns() {
 }
 
 #[test]
-#[ignore = "the agent does not speak VRRP yet"]
 fn the_agent_hands_over_and_returns() {
     a_planned_hand_over_and_the_owners_return(Kind::Agent);
 }
@@ -145,7 +143,6 @@ fn a_split_between_keepalived_ends() {
 }
 
 #[test]
-#[ignore = "the agent does not speak VRRP yet"]
 fn a_split_between_agents_ends() {
     a_split_link_has_two_owners_until_it_is_healed(Kind::Agent);
 }
@@ -181,20 +178,17 @@ fn a_dead_agent_never_claims_the_vip_beside_its_heir(end: impl FnOnce(&mut Bed))
 }
 
 #[test]
-#[ignore = "the agent does not speak VRRP yet"]
 fn a_killed_agent_never_claims_the_vip_beside_its_heir() {
     a_dead_agent_never_claims_the_vip_beside_its_heir(|bed| bed.nodes[0].crash().unwrap());
 }
 
 #[test]
-#[ignore = "the agent does not speak VRRP yet"]
 fn a_stopped_agent_never_claims_the_vip_beside_its_heir() {
     a_dead_agent_never_claims_the_vip_beside_its_heir(|bed| bed.nodes[0].freeze().unwrap());
 }
 
 /// Killed and restarted within its lease, which is three seconds here.
 #[test]
-#[ignore = "the agent does not speak VRRP yet"]
 fn an_agent_that_is_restarted_at_once_loses_nothing() {
     let mut bed = bed(Kind::Agent, 1000, &[101, 100]);
     let watch = Watch::start(&bed);

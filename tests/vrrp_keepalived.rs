@@ -31,13 +31,11 @@ fn two_keepalived_set_the_example() {
 }
 
 #[test]
-#[ignore = "the agent does not speak VRRP yet"]
 fn the_agent_above_keepalived_does_as_keepalived_would() {
     run([Kind::Agent, Kind::Keepalived]);
 }
 
 #[test]
-#[ignore = "the agent does not speak VRRP yet"]
 fn the_agent_below_keepalived_does_as_keepalived_would() {
     run([Kind::Keepalived, Kind::Agent]);
 }

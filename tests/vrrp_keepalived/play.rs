@@ -11,12 +11,15 @@ use crate::{
 /// One thing after the other in one lab.
 pub(crate) fn play(case: &Case, kinds: [Kind; 2]) -> Result<()> {
     let mut scene = Scene::new(case, kinds)?;
-    election(&mut scene).context("election")?;
-    crash(&mut scene).context("crash of the higher one, and its return")?;
-    stop(&mut scene).context("stop of the higher one, and its return")?;
-    script(&mut scene).context("a script that fails on the higher one, and recovers")?;
-    lower(&mut scene).context("crash and return of the lower one")?;
-    scene.no_errors()
+    acts(&mut scene).and_then(|()| scene.no_errors()).with_context(|| scene.logs())
+}
+
+fn acts(scene: &mut Scene) -> Result<()> {
+    election(scene).context("election")?;
+    crash(scene).context("crash of the higher one, and its return")?;
+    stop(scene).context("stop of the higher one, and its return")?;
+    script(scene).context("a script that fails on the higher one, and recovers")?;
+    lower(scene).context("crash and return of the lower one")
 }
 
 fn election(scene: &mut Scene) -> Result<()> {

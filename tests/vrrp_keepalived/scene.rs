@@ -29,7 +29,7 @@ pub(crate) struct Scene {
     pub(crate) switch: Switch,
     capture: Capture,
     // The lab goes last: it holds what the others run in.
-    _lab: Lab,
+    lab: Lab,
 }
 
 impl Scene {
@@ -47,7 +47,7 @@ impl Scene {
         // On a router: nobody else sees what goes from one to the other by unicast.
         let filter = "ip proto 112 or ip proto 51 or ip6 proto 112";
         let capture = Capture::start(lab.lb(1), "eth0", filter)?;
-        Ok(Self { nodes, switch, capture, _lab: lab })
+        Ok(Self { nodes, switch, capture, lab })
     }
 
     /// Both start at the same time, as good as.
@@ -107,6 +107,12 @@ impl Scene {
             ensure!(errors.is_empty(), "{} complains: {errors:#?}", node.host().name());
         }
         Ok(())
+    }
+
+    /// What every program of the lab logged last, and what keepalived complains of.
+    pub(crate) fn logs(&self) -> String {
+        let errors: Vec<String> = self.nodes.iter().flat_map(Node::errors).collect();
+        format!("{}keepalived complains: {errors:#?}", self.lab.logs(40))
     }
 
     /// Waits until the last advertisement has this priority.

@@ -2,11 +2,14 @@
 
 use std::ffi::OsString;
 
-use crate::{build, lab, root, workspace::Workspace};
+use crate::{build, lab, process, root, workspace::Workspace};
 
 /// Builds everything and runs drills; it fails when service did not come back.
 pub(crate) fn run(workspace: &Workspace, arguments: &[OsString]) -> anyhow::Result<()> {
     root::require("`cargo xtask drill`")?;
+    if arguments.iter().any(|argument| argument == "--json") {
+        process::leave_stdout();
+    }
     build::run(workspace)?;
     lab::run_program(workspace, "lb-drill", arguments, &[])
 }

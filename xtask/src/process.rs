@@ -4,14 +4,29 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{Context as _, bail};
 
-/// One line on stdout.
+/// Whether stdout belongs to the program that is handed over to.
+static STDOUT_IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// From now on [`say`] speaks on stderr: what follows on stdout is for a program to read.
+pub(crate) fn leave_stdout() {
+    STDOUT_IS_TAKEN.store(true, Ordering::Relaxed);
+}
+
+/// One line on stdout, or on stderr after [`leave_stdout`].
 pub(crate) fn say(line: impl AsRef<str>) {
-    #[expect(clippy::print_stdout, reason = "the one place where xtask talks to its user")]
-    {
+    #[expect(
+        clippy::print_stdout,
+        clippy::print_stderr,
+        reason = "the one place where xtask talks to its user"
+    )]
+    if STDOUT_IS_TAKEN.load(Ordering::Relaxed) {
+        eprintln!("{}", line.as_ref());
+    } else {
         println!("{}", line.as_ref());
     }
 }

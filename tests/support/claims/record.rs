@@ -72,6 +72,15 @@ impl Record {
         last.iter().all(|asked| asked.owners == *owners).then(|| owners.clone())
     }
 
+    /// Everybody who answered a question at or after `since`.
+    pub(super) fn owners(&self, since: Duration) -> Vec<MacAddr> {
+        let asked = self.questions.iter().rev().take_while(|asked| asked.at >= since);
+        let mut owners: Vec<MacAddr> = asked.flat_map(|asked| asked.owners.clone()).collect();
+        owners.sort_by_key(|owner| owner.0);
+        owners.dedup();
+        owners
+    }
+
     /// Who claimed the VIP how long between two times.
     pub fn ownership(&self, from: Duration, to: Duration) -> Ownership {
         let mut ownership = Ownership::default();

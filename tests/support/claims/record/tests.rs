@@ -51,6 +51,7 @@ fn the_last_owners_are_those_of_every_recent_question() {
     assert_eq!(record.last_owners(ms(0), 4), None);
     assert_eq!(record.last_owners(ms(3), 3), None);
     assert_eq!(self::record(&[&[A, B], &[], &[]]).last_owners(ms(0), 2), None);
+    assert_eq!((record.owners(ms(2)), record.owners(ms(0))), (vec![B], vec![A, B]));
 }
 
 #[test]

@@ -100,8 +100,8 @@ fn a_lease_decides_who_answers() {
             (now + Duration::from_secs(3600), true),
             (NEVER, false),
         ] {
-            bed.leases.set(vip, deadline).unwrap();
-            assert_eq!(bed.leases.get(vip).unwrap(), Some(deadline));
+            bed.leases.set(vip, deadline, 7).unwrap();
+            assert_eq!(bed.leases.get(vip).unwrap(), Some((deadline, 7)));
             assert_eq!(bed.leases.all().unwrap(), [(vip, deadline)]);
             let before = bed.claims_over();
             assert_eq!(bed.answers(vip), claims, "{vip} until {deadline:?}");
@@ -119,7 +119,7 @@ fn a_lease_decides_who_answers() {
 fn a_lease_ends_without_the_agent() {
     let mut bed = bed();
     for vip in vips() {
-        bed.leases.set(vip, clock::now() + Duration::from_secs(4)).unwrap();
+        bed.leases.set(vip, clock::now() + Duration::from_secs(4), 0).unwrap();
     }
     bed.agent.kill(Signal::SIGKILL).unwrap();
     bed.agent.wait(SOON).unwrap();

@@ -167,7 +167,7 @@ impl Datapath {
         let key = LeaseKey { vip };
         match deadline {
             Some(deadline) => {
-                self.leases.insert(key, Lease { deadline, sequence: 0, pad: 0 }, 0)?
+                self.leases.insert(key, Lease { deadline, sequence: 0, pad: 0 }, 0)?;
             }
             None if self.leases.get(&key, 0).is_ok() => self.leases.remove(&key)?,
             None => {}

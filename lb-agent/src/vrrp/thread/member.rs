@@ -135,7 +135,8 @@ impl Member {
         let mut result = Ok(());
         for address in self.addresses() {
             // One that fails does not keep the others from being told.
-            result = result.and(leases.set(address.address, end, self.codec.sequence()));
+            let set = leases.set(address.address, end, self.codec.sequence());
+            result = result.and(set);
         }
         result
     }

@@ -65,7 +65,7 @@ impl Runner {
         member.reconfigure(config);
         let machine = self.router.get(index);
         let active = machine.is_some_and(|machine| machine.state() == State::Active);
-        let lease = machine.and_then(|machine| machine.lease());
+        let lease = machine.and_then(Machine::lease);
         if active {
             for gone in before.iter().filter(|address| !member.holds(**address)) {
                 self.orders.give(Order::Drop { address: gone.address });

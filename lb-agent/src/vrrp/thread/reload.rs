@@ -6,7 +6,10 @@ use super::{Tracked, member::Member, runner::Runner};
 use crate::{
     config::vrrp::Vrrp,
     vips::Order,
-    vrrp::{clock, machine::State},
+    vrrp::{
+        clock,
+        machine::{Machine, State},
+    },
 };
 
 impl Runner {

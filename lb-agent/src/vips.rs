@@ -220,7 +220,8 @@ fn hurry() {
     // SAFETY: the call takes numbers only. On Linux, 0 means the calling thread.
     let refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) } != 0;
     if refused {
-        tracing::debug!(error = %io::Error::last_os_error(), "the thread `vips` keeps its niceness");
+        let error = io::Error::last_os_error();
+        tracing::debug!(%error, "the thread `vips` keeps its niceness");
     }
 }
 

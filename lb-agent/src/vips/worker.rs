@@ -15,6 +15,7 @@ use super::{
     rivals::{Rivals, is_foreign},
 };
 use crate::{
+    frame::Claim,
     inject::PacketSocket,
     netlink::{self, Change, Changes, Family, Interface, Look, Netlink},
     vrrp::time::Time,
@@ -135,7 +136,7 @@ impl<F: Fn(Report)> Worker<F> {
         self.report(Report::Surroundings(self.seen.interfaces.clone()));
     }
 
-    /// Looks at once, and waits for it.
+    /// Looks at once, and waits for it; for the start, when there is nothing to compare with.
     async fn look(&mut self) {
         self.looked = now();
         match self.netlink.look().await {
@@ -244,7 +245,7 @@ impl<F: Fn(Report)> Worker<F> {
     }
 
     /// Somebody has claimed an address.
-    fn challenge(&mut self, ifindex: u32, claim: crate::frame::Claim) {
+    fn challenge(&mut self, ifindex: u32, claim: Claim) {
         let now = now();
         let own = self.seen.interfaces.iter().map(|one| one.mac);
         let Some(holding) = self.held.get_mut(&claim.address) else { return };

@@ -58,6 +58,9 @@ pub(crate) fn run(bed: &mut Bed, scenario: Scenario) -> Result<Round> {
     let opener = Opener::start(bed.lab.client(), bed.address());
     opener.wait_served(BEFORE, deadline).context("before the drill")?;
 
+    wait_advert(bed, &claims, old, deadline).context("before the drill")?;
+    sleep(phase(bed.nodes[old].instance().interval));
+
     let from = epoch();
     scenario.strike(bed)?;
     let mut split_ended = None;
@@ -92,6 +95,22 @@ pub(crate) fn run(bed: &mut Bed, scenario: Scenario) -> Result<Round> {
     };
     scenario.restore(bed).context("after the drill")?;
     Ok(round)
+}
+
+/// The last advertisement of the old node is part of the result.
+fn wait_advert(bed: &Bed, claims: &Claims, node: usize, deadline: Duration) -> Result<()> {
+    let host = bed.nodes[node].host();
+    wait_for(&format!("an advertisement of {}", host.name()), deadline, || {
+        let adverts = claims.record().adverts;
+        ensure!(adverts.iter().any(|(_, advert)| advert.mac == host.mac()), "none yet");
+        Ok(())
+    })
+}
+
+/// Any part of an interval: what went before would otherwise put the deed at the same place
+/// between two advertisements every time.
+fn phase(interval: Duration) -> Duration {
+    interval.mul_f64(f64::from(epoch().subsec_micros() % 1000) / 1000.0)
 }
 
 fn wait_claim(

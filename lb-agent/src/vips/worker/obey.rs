@@ -63,7 +63,8 @@ impl<F: Fn(Report)> Worker<F> {
         if address.is_ipv4() && wanted.vip.prefix < 32 {
             let spared = self.netlink.promote_secondaries(wanted.vip.ifindex).await;
             if let Err(error) = spared {
-                tracing::warn!(vip = %address, error = chain(&error), "other addresses may go with the VIP");
+                let error = chain(&error);
+                tracing::warn!(vip = %address, error, "other addresses may go with the VIP");
             }
         }
         self.tune();
@@ -78,8 +79,8 @@ impl<F: Fn(Report)> Worker<F> {
         };
         if theirs(&self.seen) {
             // What was seen may have gone meanwhile.
-            self.look().await;
-            if theirs(&self.seen) {
+            let look = self.glance().await?;
+            if theirs(&look) {
                 return Ok((Local::Theirs, false));
             }
         }
@@ -96,12 +97,21 @@ impl<F: Fn(Report)> Worker<F> {
             self.seen.vips.push(wanted.vip.clone());
             return Ok((Local::Ours(wanted.vip.clone()), true));
         }
-        self.look().await;
+        self.glance().await?;
         if !self.seen.vips.iter().any(|vip| vip.address == address) {
             return Ok((Local::Theirs, false));
         }
         self.netlink.refresh_vip(wanted).await?;
         Ok((Local::Ours(wanted.vip.clone()), false))
+    }
+
+    /// What there is now. Changes of the links are left to the next look of the loop, which
+    /// reports them.
+    async fn glance(&mut self) -> Result<netlink::Look, netlink::Error> {
+        let look = self.netlink.look().await?;
+        self.seen.vips.clone_from(&look.vips);
+        self.look_due = now();
+        Ok(look)
     }
 
     fn put_done(&mut self, address: IpAddr, local: Local, added: bool) {
@@ -145,7 +155,8 @@ impl<F: Fn(Report)> Worker<F> {
         let Some(interface) = self.interface(&holding.vip.interface) else { return };
         let wanted = holding.wanted(interface);
         if let Err(error) = self.netlink.refresh_vip(&wanted).await {
-            tracing::debug!(vip = %address, error = chain(&error), "the VIP's lifetime is not renewed");
+            let error = chain(&error);
+            tracing::debug!(vip = %address, error, "the VIP's lifetime is not renewed");
             self.look_due = now();
         }
     }

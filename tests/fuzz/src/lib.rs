@@ -4,6 +4,7 @@
 //! They run under libFuzzer (`cargo xtask test fuzz`, the program of this package), and over their
 //! seeds in the unit tests.
 
+mod claim;
 mod config;
 mod program;
 mod vrrp;
@@ -23,6 +24,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "vrrp", run: vrrp::run, seeds: vrrp::seeds },
     Target { name: "config", run: config::run, seeds: config::seeds },
+    Target { name: "claim", run: claim::run, seeds: claim::seeds },
     Target { name: "program", run: program::run, seeds: program::seeds },
 ];
 

@@ -2,6 +2,7 @@
 
 use lb_common::{flow::FlowKey, net::proto};
 use lb_ebpf::{
+    claim,
     cursor::Cursor,
     icmp,
     parse::{Packet, parse},
@@ -9,6 +10,9 @@ use lb_ebpf::{
 
 pub(crate) fn run(input: &[u8]) {
     let mut frame = input.to_vec();
+    if let Some(target) = claim::asked(Cursor::new(&mut frame), |_| true) {
+        assert!(claim::asked(Cursor::new(&mut frame), |other| *other != target).is_none());
+    }
     let mut packet = Packet::default();
     if parse(Cursor::new(&mut frame), |_| true, &mut packet).is_err() {
         return;
@@ -43,7 +47,15 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         ethernet(0x0800, &ip4(proto::ICMP, &unreachable(3, &tcp4))),
         ethernet(0x86dd, &ip6(proto::ICMPV6, &unreachable(2, &tcp6))),
         tagged(ethernet(0x0800, &tcp4)),
+        ethernet(0x0806, &who_has()),
     ]
+}
+
+/// An ARP request.
+fn who_has() -> Vec<u8> {
+    let mut arp = vec![0, 1, 8, 0, 6, 4, 0, 1];
+    arp.extend([2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+    arp
 }
 
 fn tcp() -> Vec<u8> {

@@ -28,6 +28,7 @@ const OWN: &[&str] = &[
     "Sending unsolicited Neighbour Advert on *",
     // A loaded machine, or one that was stopped.
     "A thread timer expired * seconds ago",
+    "Track script * is already running, expect idle - skipping run",
     "Netlink reports * down",
     "Netlink reports * up",
     "Stopping",

@@ -10,6 +10,7 @@ Sat Nov 21 20:06:50 2026: VRRP_Script(check) failed (exited with status 1)
 Sat Nov  1 20:07:01 2026: (VI_1) received lower priority (100) advert from 10.9.0.2 - discarding
 Sat Nov 21 20:07:04 2026: (VI_1) Master received advert from 10.9.0.1 with higher priority 101, ours 100
 Sat Nov 21 20:07:11 2026: Sending gratuitous ARP on eth0 for 10.9.0.100
+Sat Nov 21 20:07:12 2026: (VI_1) IPSEC-AH : sequence number 17 already processed. Packet dropped. Local(17)
 ";
     assert_eq!(error_lines(log), [""; 0]);
 }

@@ -34,7 +34,7 @@ pub(crate) const WATCHES: usize = 12;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// For a whole request, or for a watch to open.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One short request over a connection of its own.
 #[derive(Clone, Debug)]

@@ -98,12 +98,20 @@ fn conclude(stage: &Stage<'_>) -> bool {
     let slowest = requests.iter().filter(|r| r.outcome.is_ok()).map(|r| r.ended - r.began).max();
     println!("\nsummary");
     println!("  requests   {}, answered by {}", requests.len(), spread(&requests));
+    let mut counts: Vec<(&str, usize)> = Vec::new();
     for outage in &stage.outages {
         let all = surprises.len();
         surprises.retain(|request| !outage.covers(request));
-        println!("  failed     {:>4} {}", all - surprises.len(), outage.what);
+        let count = all - surprises.len();
+        match counts.iter_mut().find(|(what, _)| *what == outage.what) {
+            Some((_, sum)) => *sum += count,
+            None => counts.push((outage.what, count)),
+        }
     }
-    println!("             {:>4} at any other time", surprises.len());
+    counts.push(("at any other time", surprises.len()));
+    for (place, (what, count)) in counts.iter().enumerate() {
+        println!("  {:<10} {count:>3} {what}", if place == 0 { "failed" } else { "" });
+    }
     println!("  slowest    {:.0?} to an answer", slowest.unwrap_or_default());
     for lapse in stage.timeline.broken() {
         println!("  FAILED     {lapse}");

@@ -1,8 +1,11 @@
 //! A balancer with its agent.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant, SystemTime},
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use lb_agent::view::StatusView;
 use lb_tests::{
     agent::{Agent, unload},
@@ -56,25 +59,30 @@ impl Node {
         Ok(serde_json::from_value(self.agent.status()?)?)
     }
 
-    /// Whether all its virtual routers are in `state`, and since when the first is.
+    /// Since when all its virtual routers are in `state`, if they are.
     ///
     /// # Errors
     /// When the agent does not say.
-    pub(crate) fn all(&self, state: &str) -> Result<(bool, String)> {
-        let routers = self.status()?.vrrp;
-        let since = routers.first().context("no virtual router")?.since.clone();
-        Ok((routers.iter().all(|router| router.state == state), since))
+    pub(crate) fn all(&self, state: &str) -> Result<Option<SystemTime>> {
+        let mut since = None;
+        for router in self.status()?.vrrp {
+            if router.state != state {
+                return Ok(None);
+            }
+            since = since.max(Some(humantime::parse_rfc3339(&router.since)?));
+        }
+        Ok(since)
     }
 
-    /// Waits until it has both VIPs.
+    /// Waits until it has both VIPs; returns since when.
     ///
     /// # Errors
     /// When it has not.
-    pub(crate) fn wait_active(&self) -> Result<()> {
-        wait_for(&format!("{} to be active", self.name()), SOON, || {
-            ensure!(self.all("active")?.0, "it is not");
-            Ok(())
-        })
+    pub(crate) fn wait_active(&self) -> Result<Instant> {
+        let since = wait_for(&format!("{} to be active", self.name()), SOON, || {
+            self.all("active")?.context("it is not")
+        })?;
+        Ok(Instant::now() - since.elapsed().unwrap_or_default())
     }
 
     /// When its peer believes it dead, at the latest.

@@ -98,14 +98,16 @@ impl Node {
         self.command(&["vrrp", verb, NAME]).map(drop)
     }
 
-    /// Loses carrier and every program at once. The wire goes first: what a dying program sends
-    /// must not get out.
+    /// Loses carrier and every program at once; returns when the carrier was gone. The wire goes
+    /// first: what a dying program sends must not get out.
     ///
     /// # Errors
     /// When it was down before.
-    pub(crate) fn power_off(&mut self, lab: &Lab) -> Result<()> {
+    pub(crate) fn power_off(&mut self, lab: &Lab) -> Result<Instant> {
         lab.plug(self.agent.host(), false)?;
-        self.crash()
+        let cut = Instant::now();
+        self.crash()?;
+        Ok(cut)
     }
 
     /// Undoes [`Self::power_off`], with what a boot leaves of the node.

@@ -42,8 +42,7 @@ impl Stage<'_> {
         let before = self.standing()?;
         self.timeline.doing("power-cut lb-01: no carrier, and all its processes are killed");
         let from = Instant::now();
-        self.nodes[0].power_off(self.lab)?;
-        let cut = Instant::now();
+        let cut = self.nodes[0].power_off(self.lab)?;
         let end = cut + self.nodes[0].longest_silence() + MARGIN;
         self.took(1, cut)?;
         // By then whatever was begun while nobody answered has been answered or has failed.

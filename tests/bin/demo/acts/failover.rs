@@ -23,6 +23,9 @@ const LATE: Duration = Duration::from_millis(900);
 /// From a node's change of state until its neighbours have heard of it, on a busy machine.
 const SETTLING: Duration = Duration::from_millis(200);
 
+/// Requests that can be under way at one moment, on a busy machine.
+const UNDER_WAY: usize = 10;
+
 impl Stage<'_> {
     pub(super) fn hand_over(&mut self) -> Result<()> {
         let before = self.standing()?;
@@ -73,7 +76,7 @@ impl Stage<'_> {
         let (count, why) = (broken.len(), reasons(broken));
         if count > 0 {
             let text = format!("{count} under way at that moment failed ({why})");
-            self.timeline.saw(Instant::now(), &text);
+            self.timeline.must(count <= UNDER_WAY, &text);
         }
         self.outages.push(moved);
         self.scene(from);
@@ -111,13 +114,13 @@ impl Stage<'_> {
         let failures = failed(meanwhile.iter().copied());
         let (count, lost) = (meanwhile.len(), failures.len());
         let why = if lost == 0 { String::new() } else { format!(" ({})", reasons(failures)) };
-        let text = format!("{count} new connections meanwhile: {lost} failed{why},");
-        self.timeline.saw(Instant::now(), &text);
         let late = meanwhile.iter().filter(|r| r.outcome.is_ok()).map(|r| r.ended - r.began);
         let (late, longest) = late
             .filter(|took| *took >= LATE)
             .fold((0, Duration::ZERO), |(n, longest), took| (n + 1, longest.max(took)));
         let longest = longest.as_secs_f64();
+        let text = format!("of {count} new connections meanwhile {lost} failed{why};");
+        self.timeline.saw(Instant::now(), &text);
         let text = format!("{late} were answered late, after {longest:.1} s at most");
         self.timeline.saw(Instant::now(), &text);
     }

@@ -15,11 +15,15 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
+use lb_agent::{
+    control::{self, Request, Response},
+    view::StatusView,
+};
 use lb_tests::{
-    agent_config::{AgentConfig, ServiceConfig},
+    agent_config::AgentConfig,
     client::Client,
     lab::{API_PORT, Host, Lab, Options, Process, registry, topology},
-    wait::wait_for,
+    wait::{SOON, wait_for},
 };
 
 /// The one lab that stands without an owner.
@@ -34,7 +38,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Bring the lab up, with API servers, and an agent on lb-01
+    /// Bring the lab up, with API servers, and agents on lb-01 and lb-02 that share the VIPs
     Up {
         /// Backends cp-01.., 1 to 10
         #[arg(long, default_value_t = 3)]
@@ -42,7 +46,7 @@ enum Verb {
         /// Add a router, and behind it far-01 and far-client
         #[arg(long)]
         router: bool,
-        /// The agent to start on lb-01; left out when there is no such file
+        /// The agent to start on lb-01 and lb-02; left out when there is no such file
         #[arg(long, default_value = "target/release/lb-agent")]
         agent: PathBuf,
     },
@@ -54,7 +58,7 @@ enum Verb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Show hosts, addresses and processes
+    /// Show hosts, addresses, which node is active, and processes
     Status,
     /// Take the lab down
     Down,
@@ -77,19 +81,27 @@ fn main() -> ExitCode {
 fn up(backends: u8, router: bool, agent: &Path) -> Result<()> {
     let lab = Lab::named(ID, &Options { backends, router, ..Options::default() })?;
     let mut processes = lab.start_api_servers()?;
-    let balancer = lab.lb(1);
-    let config = write_config(&lab, balancer)?;
+    let configs = [1, 2].map(|n| AgentConfig::pair(&lab, n).write(lab.lb(n)));
     println!("VIPs       {} and {}, port {API_PORT}", topology::vip4(1), topology::vip6(1));
     println!("CA         {}", lab.pki().ca_file().display());
-    println!("config     {}", config.display());
     println!("logs       {}", lab.dir().join("logs").display());
-    println!("pins       {}", balancer.pin_dir().join("lb").display());
+    for (n, config) in (1..).zip(configs) {
+        let (balancer, config) = (lab.lb(n), config?);
+        println!("{:<11}config {}", balancer.name(), config.display());
+        println!("{:11}pins   {}", "", balancer.pin_dir().join("lb").display());
+        if agent.is_file() {
+            processes.push(start_agent(balancer, agent, &config)?);
+        }
+    }
     if agent.is_file() {
-        processes.push(start_agent(&lab, balancer, agent, &config)?);
-        println!("agent      runs on lb-01");
+        wait_served(&lab)?;
+        println!("agents     run on lb-01 and lb-02; lb-01 is active unless it fails");
         println!("try        cargo xtask lab exec client -- {}", curl(&lab));
+        let (agent, config) = (agent.display(), lab.lb(1).file("lb.toml"));
+        let config = config.display();
+        println!("           cargo xtask lab exec lb-01 -- {agent} --config {config} status");
     } else {
-        println!("agent      not started: there is no `{}`", agent.display());
+        println!("agents     not started: there is no `{}`", agent.display());
     }
     lab.leave_standing()?;
     processes.into_iter().for_each(Process::detach);
@@ -101,31 +113,39 @@ fn curl(lab: &Lab) -> String {
     format!("curl --cacert {} https://{}:{API_PORT}/readyz", ca.display(), topology::vip4(1))
 }
 
-fn write_config(lab: &Lab, balancer: &Host) -> Result<PathBuf> {
-    let backends: Vec<&Host> = lab.backends().collect();
-    AgentConfig::new(balancer)
-        .service(ServiceConfig::api(lab, topology::vip4(1), &backends))
-        .service(ServiceConfig::api(lab, topology::vip6(1), &backends))
-        .write(balancer)
-}
-
-fn start_agent(lab: &Lab, balancer: &Host, agent: &Path, config: &Path) -> Result<Process> {
+fn start_agent(balancer: &Host, agent: &Path, config: &Path) -> Result<Process> {
     let mut command = balancer.command(agent);
     command.arg("run").arg("--config").arg(config);
     let mut process = balancer.spawn("agent", command)?;
-    let client = Client::new(lab.client(), lab.pki())?;
-    let vip = SocketAddr::new(topology::vip4(1), API_PORT);
-    let served = wait_for("an answer through the VIP", lb_tests::wait::SOON, || {
+    let socket = balancer.file("admin.sock");
+    let answered = wait_for("the agent's first status", SOON, || {
         if !process.is_running() {
             // It will not come up any more, so there is nothing to wait for.
             return Ok(false);
         }
-        client.get(vip, "/readyz").map(|_| true)
+        ask(&socket).map(|_| true)
     });
-    match served {
+    match answered {
         Ok(true) => Ok(process),
         Ok(false) => bail!("the agent ended at once; its log:\n{}", process.log()),
         Err(error) => Err(error.context(format!("the agent's log:\n{}", process.log()))),
+    }
+}
+
+fn wait_served(lab: &Lab) -> Result<()> {
+    let client = Client::new(lab.client(), lab.pki())?;
+    let vip = SocketAddr::new(topology::vip4(1), API_PORT);
+    wait_for("an answer through the VIP", SOON, || client.get(vip, "/readyz").map(drop))
+        .with_context(|| lab.logs(40))
+}
+
+/// `lb-agent status`.
+fn ask(socket: &Path) -> Result<StatusView> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(control::call(socket, &Request::Status))? {
+        Response::Status(view) => Ok(*view),
+        Response::Error(text) => bail!(text),
+        Response::Done => bail!("the agent gave no status"),
     }
 }
 
@@ -165,6 +185,16 @@ fn status() -> Result<()> {
             .context("failed to start `ip`")?;
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             println!("{name:<11} {line}");
+        }
+    }
+    for n in 1..=2 {
+        let name = format!("lb-{n:02}");
+        let socket = registry::dir(ID).join(format!("{name}.admin.sock"));
+        match ask(&socket) {
+            Ok(view) => view.vrrp.iter().for_each(|router| {
+                println!("{name:<11} {} {}: {}", router.name, router.state, router.reason);
+            }),
+            Err(error) => println!("{name:<11} no agent answers: {error:#}"),
         }
     }
     for pid in registry::processes(ID) {

@@ -258,6 +258,19 @@ pub fn agent_command(host: &Host) -> Result<Command> {
     Ok(command)
 }
 
+/// `lb-agent unload` on a host whose agent has ended: the program and its maps are gone.
+///
+/// # Errors
+/// When it fails: with what it wrote.
+pub fn unload(host: &Host) -> Result<()> {
+    let mut command = agent_command(host)?;
+    command.arg("--config").arg(host.file("lb.toml")).arg("unload");
+    let output = command.output().context("failed to start lb-agent")?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`lb-agent unload`: {error}");
+    Ok(())
+}
+
 /// Every backend of a status or of stats, with its service.
 pub fn backends(view: &Value) -> impl Iterator<Item = (&Value, &Value)> {
     let services = view["services"].as_array().into_iter().flatten();

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    lab::{API_PORT, Host, Lab},
+    lab::{API_PORT, Host, Lab, topology},
     vrrp::Instance,
 };
 
@@ -79,6 +79,17 @@ impl AgentConfig {
             vrrp: Vec::new(),
             tail: String::new(),
         }
+    }
+
+    /// `lb-0N` of a pair as a deployment has it: the API servers behind the first VIP of each
+    /// family, both held by whichever node is active; lb-01 when both can.
+    pub fn pair(lab: &Lab, n: u8) -> Self {
+        let backends: Vec<&Host> = lab.backends().collect();
+        let vips = [topology::vip4(1), topology::vip6(1)];
+        let mut config = Self::new(lab.lb(n));
+        config.services = vips.map(|vip| ServiceConfig::api(lab, vip, &backends)).into();
+        config.vrrp = Instance::both(102 - n, vips);
+        config
     }
 
     /// With one more service.

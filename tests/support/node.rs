@@ -3,11 +3,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::{
-    agent::{Agent, agent_command},
+    agent::{Agent, unload},
     agent_config::{AgentConfig, ServiceConfig},
     haproxy::Haproxy,
     keepalived::{Keepalived, log::error_lines},
@@ -206,19 +206,9 @@ impl Node {
     /// When `ip` or `lb-agent unload` fails.
     pub fn reboot(&self) -> Result<()> {
         if self.kind == Kind::Agent {
-            let mut command = agent_command(&self.host)?;
-            command.arg("--config").arg(self.host.file("lb.toml")).arg("unload");
-            let output = command.output().context("failed to start lb-agent")?;
-            let error = String::from_utf8_lossy(&output.stderr);
-            ensure!(output.status.success(), "`lb-agent unload`: {error}");
+            unload(&self.host)?;
         }
-        for (address, length) in &self.instance.addresses {
-            if self.host.holds(*address)? {
-                let address = format!("{address}/{length}");
-                self.host.run("ip", &["address", "del", &address, "dev", "eth0"])?;
-            }
-        }
-        Ok(())
+        self.instance.remove_addresses(&self.host)
     }
 
     /// Whether the machine has the VIP, by `ip address`.

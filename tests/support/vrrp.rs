@@ -24,6 +24,10 @@ const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x51);
 /// One router's part in a virtual router.
 #[derive(Clone, Debug)]
 pub struct Instance {
+    /// [`NAME`], unless there are several.
+    pub name: String,
+    /// Virtual routers that move together; the agent's only.
+    pub sync_group: Option<String>,
     /// 2 or 3.
     pub version: u8,
     /// 1..=254.
@@ -72,6 +76,8 @@ impl Instance {
             IpAddr::V6(_) => vec![(LINK_LOCAL.into(), 64), (vip, 64)],
         };
         Self {
+            name: NAME.to_owned(),
+            sync_group: None,
             version: 3,
             priority,
             interval: Duration::from_secs(1),
@@ -81,6 +87,20 @@ impl Instance {
             preempt: true,
             track: None,
         }
+    }
+
+    /// An IPv4 and an IPv6 address that one node holds together, as a deployment has them: `VI_1`
+    /// and `VI_6` in one sync group.
+    pub fn both(priority: u8, vips: [IpAddr; 2]) -> Vec<Self> {
+        ["VI_1", "VI_6"]
+            .into_iter()
+            .zip(vips)
+            .map(|(name, vip)| Self {
+                name: name.to_owned(),
+                sync_group: Some("VG_1".to_owned()),
+                ..Self::new(priority, vip)
+            })
+            .collect()
     }
 
     /// The address that clients use: the last one.
@@ -104,11 +124,26 @@ impl Instance {
         self.interval * 3 + skew
     }
 
+    /// Removes its addresses from a host that has them, as a reboot does.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn remove_addresses(&self, host: &Host) -> Result<()> {
+        for (address, length) in &self.addresses {
+            if host.holds(*address)? {
+                let address = format!("{address}/{length}");
+                host.run("ip", &["address", "del", &address, "dev", "eth0"])?;
+            }
+        }
+        Ok(())
+    }
+
     /// keepalived's configuration.
     pub(crate) fn keepalived(&self, device: &str) -> String {
         let mut text = format!(
-            "vrrp_instance {NAME} {{\n  state BACKUP\n  interface {device}\n  version {}\n  \
+            "vrrp_instance {} {{\n  state BACKUP\n  interface {device}\n  version {}\n  \
              virtual_router_id 51\n  priority {}\n  advert_int {}\n",
+            self.name,
             self.version,
             self.priority,
             self.interval.as_secs_f64()
@@ -146,14 +181,18 @@ impl Instance {
         let addresses: Vec<_> =
             self.addresses.iter().map(|(ip, length)| format!("{ip}/{length}")).collect();
         let mut text = format!(
-            "\n[[vrrp]]\nname = \"{NAME}\"\ninterface = \"{device}\"\nvirtual_router_id = 51\n\
+            "\n[[vrrp]]\nname = {:?}\ninterface = \"{device}\"\nvirtual_router_id = 51\n\
              version = {}\npriority = {}\nadvert_interval = \"{}ms\"\naddresses = {addresses:?}\n\
              preempt = {}\n",
+            self.name,
             self.version,
             self.priority,
             self.interval.as_millis(),
             self.preempt
         );
+        if let Some(group) = &self.sync_group {
+            text += &format!("sync_group = {group:?}\n");
+        }
         let auth = match &self.auth {
             Auth::None => None,
             Auth::Pass(password) => Some(("pass", password)),

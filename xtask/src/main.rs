@@ -46,7 +46,7 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 1.., required = true)]
         arguments: Vec<OsString>,
     },
-    /// The whole thing in one run: lab, requests, a backend killed, statistics (root)
+    /// The whole thing in one run: lab, requests, a backend and a node failed, statistics (root)
     Demo,
     /// A failover drill and what it cost: power-cut, hand-over, …, all; `drill -- --help` (root)
     Drill {

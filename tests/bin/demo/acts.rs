@@ -1,19 +1,21 @@
 //! The play: what is done to the lab, and what its clients must see.
 
+mod failover;
+
 use std::{
     thread::sleep,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lb_tests::{
     lab::{Lab, Process, crash},
     wait::{SOON, wait_for},
 };
 
 use crate::{
-    judge::{Outage, failed, reasons, since, spread},
-    load::{Load, Watch},
+    judge::{Outage, between, failed, reasons, since, spread},
+    load::{Load, WATCHES, Watch},
     node::Node,
     timeline::Timeline,
 };
@@ -42,20 +44,35 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// When something cannot be done; what does not hold goes to the timeline.
     pub(crate) fn play(&mut self) -> Result<()> {
+        let backup_since = self.nodes[1].all("backup")?.context("lb-02 is not backup")?;
         self.timeline.doing("nothing yet: all three servers share the load");
         self.scene(Instant::now());
         self.kill_a_server()?;
         self.drain_another()?;
         self.bring_it_back()?;
-        self.kill_an_agent()
+        self.kill_an_agent()?;
+        self.unmoved(backup_since)?;
+        self.hand_over()?;
+        self.cut_the_power()
     }
 
-    /// Lets the traffic flow, and demands that no request that began at or after `from` fails.
+    /// Demands that lb-02 has been backup since then, and so has never had the VIPs.
+    fn unmoved(&mut self, since: SystemTime) -> Result<()> {
+        let (active, backup) = (self.nodes[0].all("active")?, self.nodes[1].all("backup")?);
+        // The agent computes the time anew for each answer: it varies by its own delay.
+        let same = backup.is_some_and(|now| now < since + SCENE / 2);
+        self.timeline.must(active.is_some() && same, "the VIPs have been on lb-01 all the time");
+        Ok(())
+    }
+
+    /// Lets the traffic flow, and demands that no request that began at or after `from` fails,
+    /// except where that was announced.
     fn scene(&mut self, from: Instant) {
         sleep(SCENE);
         let requests = self.load.requests();
         let requests = since(&requests, from);
-        let failures = failed(requests.iter().copied());
+        let mut failures = failed(requests.iter().copied());
+        failures.retain(|request| !self.outages.iter().any(|outage| outage.covers(request)));
         let (held, count) = (failures.is_empty(), failures.len());
         let details = if held { spread(requests.iter().copied()) } else { reasons(failures) };
         let text = format!("{} new connections, {count} failed: {details}", requests.len());
@@ -63,14 +80,21 @@ impl<'a> Stage<'a> {
     }
 
     fn kill_a_server(&mut self) -> Result<()> {
-        let before = self.standing();
+        let before = self.standing()?;
         self.timeline.doing("kill -9 the API server on cp-01");
         let death = Instant::now();
         crash(&mut self.servers[0])?;
         let verdicts = self.verdicts("cp-01", false)?;
-        let outage = Outage { death, verdicts };
+        // The clients feel the verdict of the node that has the VIPs.
+        let until = verdicts[0];
+        let what = "between a server's death and its verdict";
+        let outage = Outage { what, from: death, until };
         sleep(SCENE);
         self.report_outage(&outage);
+        let known = latest(death, &verdicts);
+        let took = (known - death).as_secs_f64();
+        let text = format!("verdict on both nodes {took:.2} s after the death: cp-01 is down");
+        self.timeline.saw(known, &text);
         self.broken_with(&before, "cp-01");
         let end = outage.end();
         self.outages.push(outage);
@@ -78,8 +102,8 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// When each VIP's agent was seen to have a backend in rotation, or out of it.
-    fn verdicts(&self, backend: &str, wanted: bool) -> Result<Vec<Instant>> {
+    /// When each node was seen to have a backend in rotation, or out of it, by family.
+    fn verdicts(&self, backend: &str, wanted: bool) -> Result<[[Instant; 2]; 2]> {
         let mut seen = [[None; 2]; 2];
         wait_for(&format!("a verdict on {backend}"), SOON, || {
             for (node, seen) in self.nodes.iter().zip(&mut seen) {
@@ -88,8 +112,10 @@ impl<'a> Stage<'a> {
                     seen.get_or_insert_with(Instant::now);
                 }
             }
-            let all: Option<Vec<Instant>> = seen.iter().flatten().copied().collect();
-            all.context("not all agents have found it out")
+            match seen {
+                [[Some(a), Some(b)], [Some(c), Some(d)]] => Ok([[a, b], [c, d]]),
+                _ => bail!("not all agents have found it out"),
+            }
         })
     }
 
@@ -111,13 +137,10 @@ impl<'a> Stage<'a> {
                 ),
             );
         }
-        let took = (outage.end() - outage.death).as_secs_f64();
-        let text = format!("verdict on both nodes {took:.2} s after the death: cp-01 is down");
-        self.timeline.saw(outage.end(), &text);
     }
 
     fn drain_another(&mut self) -> Result<()> {
-        let before = self.standing();
+        let before = self.standing()?;
         self.timeline
             .doing("lb-agent backend drain kube-apiserver/cp-02   (both nodes, v4 and v6)");
         self.backend("drain", "cp-02")?;
@@ -147,7 +170,7 @@ impl<'a> Stage<'a> {
         self.timeline.doing("start the API server on cp-01 again");
         self.servers[0] = self.lab.start_api_server(self.lab.cp(1))?;
         let answers = Instant::now();
-        let back = self.verdicts("cp-01", true)?.into_iter().fold(answers, Instant::max);
+        let back = latest(answers, &self.verdicts("cp-01", true)?);
         self.timeline.saw(
             back,
             &format!(
@@ -160,44 +183,49 @@ impl<'a> Stage<'a> {
     }
 
     fn kill_an_agent(&mut self) -> Result<()> {
-        let before = self.standing();
-        self.timeline.doing("kill -9 the agent on lb-01");
+        let before = self.standing()?;
+        self.timeline.doing("kill -9 the agent on lb-01, and start it again");
         let death = Instant::now();
         self.nodes[0].crash()?;
-        self.scene(death);
-        let through: Vec<_> = self.load.requests();
-        let through = since(&through, death).iter().filter(|request| request.vip < 2).count();
-        ensure!(through > 0, "no request went through lb-01 while its agent was dead");
-        self.timeline.must(true, &format!("{through} of them through lb-01's VIPs"));
         let stats = self.nodes[0].command(&["stats"]).is_ok();
         self.timeline.must(stats, "`lb-agent stats` answers all the same");
-        self.unbroken(&before, "watches");
-
-        self.timeline.doing("start the agent on lb-01 again");
-        let restart = Instant::now();
         self.nodes[0].restart()?;
+        let restart = Instant::now();
         self.nodes[0].wait_ready()?;
-        let text =
-            format!("it has taken over what runs, after {:.2} s", restart.elapsed().as_secs_f64());
-        self.timeline.saw(Instant::now(), &text);
-        self.scene(restart);
+        let gone = (restart - death).as_secs_f64();
+        self.timeline.saw(restart, &format!("the agent is back {gone:.2} s after its death"));
+        let requests = self.load.requests();
+        let through = between(&requests, death, restart);
+        let (count, failures) = (through.len(), failed(through).len());
+        let text = format!("{count} new connections without an agent, {failures} failed");
+        self.timeline.must(count > 0 && failures == 0, &text);
+        self.scene(death);
         self.unbroken(&before, "watches");
         Ok(())
     }
 
-    /// Watches that stand, with their places among all.
-    fn standing(&self) -> Vec<(usize, Watch)> {
-        let watches = self.load.watches().into_iter().enumerate();
-        watches.filter(|(_, watch)| watch.broke.is_none()).collect()
+    /// Watches that stand, with their places among all, once as many stand as there should.
+    fn standing(&self) -> Result<Vec<(usize, Watch)>> {
+        let began = Instant::now();
+        wait_for("every watch to stand", SOON, || {
+            let watches = self.load.watches().into_iter().enumerate();
+            let stands = |watch: &Watch| watch.broke.is_none() && watch.heard >= began;
+            let standing: Vec<_> = watches.filter(|(_, watch)| stands(watch)).collect();
+            ensure!(standing.len() == 2 * WATCHES, "only {} do", standing.len());
+            Ok(standing)
+        })
     }
 
-    /// Demands that every watch that stood before has heard from its server since.
-    fn unbroken(&mut self, before: &[(usize, Watch)], which: &str) {
+    /// How many of the watches that stood before have heard from their servers since `from`.
+    fn going_on(&self, before: &[(usize, Watch)], from: Instant) -> usize {
         let now = self.load.watches();
-        let well = |(place, old): &&(usize, Watch)| {
-            now[*place].broke.is_none() && now[*place].events > old.events
-        };
-        let count = before.iter().filter(well).count();
+        let well = |place: usize| now[place].broke.is_none() && now[place].heard >= from;
+        before.iter().filter(|(place, _)| well(*place)).count()
+    }
+
+    /// Demands that every watch that stood before has heard from its server in this scene.
+    fn unbroken(&mut self, before: &[(usize, Watch)], which: &str) {
+        let count = self.going_on(before, Instant::now() - SCENE);
         let text = format!("{count} of {} {which} go on", before.len());
         self.timeline.must(count == before.len(), &text);
     }
@@ -219,4 +247,8 @@ impl<'a> Stage<'a> {
         );
         self.timeline.must(broken(&lost) == lost.len() && broken(&others) == 0, &text);
     }
+}
+
+fn latest(from: Instant, seen: &[[Instant; 2]; 2]) -> Instant {
+    seen.iter().flatten().copied().fold(from, Instant::max)
 }

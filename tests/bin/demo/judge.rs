@@ -4,24 +4,26 @@ use std::{collections::BTreeMap, time::Instant};
 
 use crate::load::Request;
 
-/// From a backend's death until its verdict, new connections that are hashed to it fail.
+/// A time in which new connections may fail.
 #[derive(Debug)]
 pub(crate) struct Outage {
-    pub(crate) death: Instant,
-    /// When each VIP's agent was seen to have taken it out of rotation.
-    pub(crate) verdicts: Vec<Instant>,
+    /// `between a server's death and its verdict`: what the summary calls it.
+    pub(crate) what: &'static str,
+    pub(crate) from: Instant,
+    /// Until when, by VIP.
+    pub(crate) until: [Instant; 2],
 }
 
 impl Outage {
-    /// Whether the request was under way, or begun, while nobody knew of the death.
+    /// Whether the request was under way, or begun, meanwhile.
     pub(crate) fn covers(&self, request: &Request) -> bool {
-        request.ended >= self.death
-            && self.verdicts.get(request.vip).is_some_and(|verdict| request.began <= *verdict)
+        request.ended >= self.from
+            && self.until.get(request.vip).is_some_and(|until| request.began <= *until)
     }
 
-    /// When the last agent knew.
+    /// When it is over for both VIPs.
     pub(crate) fn end(&self) -> Instant {
-        self.verdicts.iter().copied().fold(self.death, Instant::max)
+        self.until.iter().copied().fold(self.from, Instant::max)
     }
 }
 
@@ -33,6 +35,11 @@ pub(crate) fn failed<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Vec
 /// Those that began at or after `from`.
 pub(crate) fn since(requests: &[Request], from: Instant) -> Vec<&Request> {
     requests.iter().filter(|request| request.began >= from).collect()
+}
+
+/// Those of [`since`] that ended before `to`.
+pub(crate) fn between(requests: &[Request], from: Instant, to: Instant) -> Vec<&Request> {
+    since(requests, from).into_iter().filter(|request| request.ended <= to).collect()
 }
 
 /// `cp-01 40, cp-02 38, cp-03 42`: who answered how many.

@@ -20,7 +20,7 @@ use tokio::{
     net::TcpStream,
     sync::watch,
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -28,10 +28,13 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 pub(crate) const PACE: Duration = Duration::from_millis(10);
 
 /// Watches held open through each VIP.
-pub(crate) const WATCHES: usize = 6;
+pub(crate) const WATCHES: usize = 12;
+
+/// Before a watch that broke is opened anew.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// For a whole request, or for a watch to open.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One short request over a connection of its own.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub(crate) struct Watch {
     pub(crate) broke: Option<(Instant, String)>,
     /// Events received.
     pub(crate) events: u64,
+    /// When the last of them came, or the answer's beginning.
+    pub(crate) heard: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -104,7 +109,8 @@ impl Load {
         lock(&self.seen).requests.clone()
     }
 
-    /// The watches, broken ones included.
+    /// The watches in the order of their opening, broken ones included: for each of these there is
+    /// a later one, or will be.
     pub(crate) fn watches(&self) -> Vec<Watch> {
         lock(&self.seen).watches.clone()
     }
@@ -192,6 +198,7 @@ async fn open(
     Ok(stream)
 }
 
+/// Opens all watches, and has tasks keep them.
 async fn watches(
     tls: &TlsConnector,
     vips: &[SocketAddr],
@@ -201,41 +208,72 @@ async fn watches(
 ) -> Result<()> {
     for address in vips.iter().copied() {
         for _ in 0..WATCHES {
-            let mut stream = timeout(PATIENCE, open(tls, address, "/watch?interval=100ms"))
-                .await?
+            let first = open_watch(tls, address, seen)
+                .await
                 .with_context(|| format!("through {address}"))?;
-            let mut head = vec![0; 4096];
-            let length = timeout(PATIENCE, stream.read(&mut head)).await??;
-            let server = parse(&head[..length])?.server;
-            let index = {
-                let watches = &mut lock(seen).watches;
-                watches.push(Watch { server, broke: None, events: 0 });
-                watches.len() - 1
-            };
-            tasks.spawn(hold(stream, index, Arc::clone(seen), stopped.clone()));
+            let (tls, seen, mut stopped) = (tls.clone(), Arc::clone(seen), stopped.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = keep(&tls, address, &seen, first) => {}
+                    _ = stopped.wait_for(|stop| *stop) => {}
+                }
+            });
         }
     }
     Ok(())
 }
 
-async fn hold(
-    mut stream: TlsStream<TcpStream>,
-    index: usize,
-    seen: Arc<Mutex<Seen>>,
-    mut stopped: watch::Receiver<bool>,
+/// Opens a watch and notes it; returns its place among all.
+async fn open_watch(
+    tls: &TlsConnector,
+    address: SocketAddr,
+    seen: &Mutex<Seen>,
+) -> Result<(TlsStream<TcpStream>, usize)> {
+    let mut stream = timeout(PATIENCE, open(tls, address, "/watch?interval=100ms")).await??;
+    let mut head = vec![0; 4096];
+    let length = timeout(PATIENCE, stream.read(&mut head)).await??;
+    let server = parse(&head[..length])?.server;
+    let watches = &mut lock(seen).watches;
+    watches.push(Watch { server, broke: None, events: 0, heard: Instant::now() });
+    Ok((stream, watches.len() - 1))
+}
+
+/// Listens to a watch; when it breaks, opens another, as a client of the API does.
+async fn keep(
+    tls: &TlsConnector,
+    address: SocketAddr,
+    seen: &Mutex<Seen>,
+    first: (TlsStream<TcpStream>, usize),
 ) {
-    let mut events = [0; 4096];
-    let how = loop {
-        tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => return,
-            read = stream.read(&mut events) => match read {
-                Ok(0) => break "closed".to_owned(),
-                Ok(_) => lock(&seen).watches[index].events += 1,
-                Err(error) => break words(&error),
-            },
+    let mut next = Some(first);
+    loop {
+        match next {
+            Some((stream, place)) => {
+                let how = listen(stream, place, seen).await;
+                lock(seen).watches[place].broke = Some((Instant::now(), how));
+            }
+            // It is tried again until the end: the requests tell why it cannot be opened.
+            None => sleep(PAUSE).await,
         }
-    };
-    lock(&seen).watches[index].broke = Some((Instant::now(), how));
+        next = open_watch(tls, address, seen).await.ok();
+    }
+}
+
+/// Counts events until there are no more; returns why.
+async fn listen(mut stream: TlsStream<TcpStream>, place: usize, seen: &Mutex<Seen>) -> String {
+    let mut events = [0; 4096];
+    loop {
+        match timeout(PATIENCE, stream.read(&mut events)).await {
+            Ok(Ok(0)) => return "closed".to_owned(),
+            Ok(Ok(_)) => {
+                let watch = &mut lock(seen).watches[place];
+                watch.events += 1;
+                watch.heard = Instant::now();
+            }
+            Ok(Err(error)) => return words(&error),
+            Err(_) => return format!("no event within {PATIENCE:?}"),
+        }
+    }
 }
 
 /// An error as a user of `curl` knows it.

@@ -21,7 +21,7 @@ mod load;
 mod node;
 mod timeline;
 
-use std::{net::SocketAddr, process::ExitCode, time::Instant};
+use std::{process::ExitCode, time::Instant};
 
 use anyhow::Result;
 use lb_tests::lab::Lab;
@@ -30,7 +30,7 @@ use crate::{
     acts::Stage,
     judge::{failed, reasons, spread},
     load::{Load, PACE, WATCHES},
-    node::Node,
+    node::{Node, vips},
 };
 
 fn main() -> ExitCode {
@@ -50,10 +50,10 @@ fn demo() -> Result<bool> {
     let lab = Lab::new()?;
     let servers = lab.start_api_servers()?;
     let nodes = [Node::start(&lab, 1)?, Node::start(&lab, 2)?];
-    introduce(&nodes);
+    introduce();
 
-    let vips: Vec<SocketAddr> = nodes.iter().flat_map(|node| node.vips).collect();
-    let load = Load::start(lab.client(), lab.pki(), vips)?;
+    nodes[0].wait_active()?;
+    let load = Load::start(lab.client(), lab.pki(), vips().into())?;
     let mut stage = Stage::new(&lab, servers, nodes, load);
     stage.play()?;
     stage.load.finish()?;
@@ -67,23 +67,20 @@ fn demo() -> Result<bool> {
     Ok(held)
 }
 
-fn introduce(nodes: &[Node; 2]) {
+fn introduce() {
+    let [v4, v6] = vips().map(|vip| vip.ip());
     println!("Network namespaces on one bridge stand for six machines:");
+    println!("  client        sends an HTTPS request over a new connection every {PACE:?}, to the");
+    println!("                virtual addresses (VIPs) {v4} and {v6} by turns, and");
+    println!("                verifies the server; beside that it holds {WATCHES} watches open");
+    println!("                through each VIP, and opens those that break anew");
     println!(
-        "  client        sends an HTTPS request over a new connection every {PACE:?}, through"
+        "  lb-01, lb-02  XDP program and agent. They hold the VIPs together by VRRP version 3,"
     );
-    println!("                the virtual addresses (VIPs) by turns, and verifies the server;");
-    println!("                beside that it holds {WATCHES} watches open through each VIP");
-    for node in nodes {
-        let [v4, v6] = node.vips.map(|vip| vip.ip());
-        println!("  {:<12}  XDP program and agent; holds the VIPs {v4} and {v6}", node.name());
-    }
+    println!("                an advertisement a second: lb-01 (priority 101) while it can,");
+    println!("                otherwise lb-02 (100)");
     println!("  cp-01..cp-03  HTTPS API servers on port 6443, their /readyz checked every 200 ms:");
     println!("                three failures are the verdict `down`, two successes lift it");
-    println!("This version has no VRRP yet: each VIP is held by one node and does not move, so to");
-    println!(
-        "\"fail a node\" here means to kill its agent: the kernel goes on forwarding without."
-    );
 }
 
 fn tables(node: &Node) -> Result<()> {
@@ -97,16 +94,24 @@ fn tables(node: &Node) -> Result<()> {
 /// The verdict over every request, those too that ended after their act.
 fn conclude(stage: &Stage<'_>) -> bool {
     let requests = stage.load.requests();
-    let failures = failed(&requests);
-    let (expected, surprises): (Vec<_>, Vec<_>) = failures
-        .iter()
-        .copied()
-        .partition(|request| stage.outages.iter().any(|outage| outage.covers(request)));
+    let mut surprises = failed(&requests);
     let slowest = requests.iter().filter(|r| r.outcome.is_ok()).map(|r| r.ended - r.began).max();
     println!("\nsummary");
     println!("  requests   {}, answered by {}", requests.len(), spread(&requests));
-    println!("  failed     {} between a death and its verdict", expected.len());
-    println!("             {} at any other time", surprises.len());
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for outage in &stage.outages {
+        let all = surprises.len();
+        surprises.retain(|request| !outage.covers(request));
+        let count = all - surprises.len();
+        match counts.iter_mut().find(|(what, _)| *what == outage.what) {
+            Some((_, sum)) => *sum += count,
+            None => counts.push((outage.what, count)),
+        }
+    }
+    counts.push(("at any other time", surprises.len()));
+    for (place, (what, count)) in counts.iter().enumerate() {
+        println!("  {:<10} {count:>3} {what}", if place == 0 { "failed" } else { "" });
+    }
     println!("  slowest    {:.0?} to an answer", slowest.unwrap_or_default());
     for lapse in stage.timeline.broken() {
         println!("  FAILED     {lapse}");

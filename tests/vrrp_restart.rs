@@ -4,9 +4,10 @@
 
 use std::{net::IpAddr, os::unix::fs::PermissionsExt, time::Duration};
 
+use lb_agent::netlink::{Netlink, NewVip, Vip};
 use lb_tests::{
     claims::epoch,
-    lab::{Lab, topology},
+    lab::{Host, Lab, topology},
     opener::{Opener, Outage},
     routers::{Routers, Table, config, lab, text},
     vrrp::{NAME, Switch},
@@ -113,9 +114,8 @@ fn a_restart_goes_on_with_the_numbers_of_every_peer() {
     let mut routers = Routers::start(lab, vip, configs).unwrap();
     let before = routers.transitions(1);
     let began = epoch();
-    let objections = |routers: &Routers| {
-        routers.router(1, NAME).unwrap()["adverts"]["objections"].clone()
-    };
+    let objections =
+        |routers: &Routers| routers.router(1, NAME).unwrap()["adverts"]["objections"].clone();
     let received = |routers: &Routers| {
         routers.router(1, NAME).unwrap()["adverts"]["received"].as_u64().unwrap()
     };
@@ -139,11 +139,16 @@ fn what_is_tracked_is_presumed_well_after_a_restart() {
     let mut routers = pair(topology::vip4(1), |lab, table| {
         let script = Switch::new(lab.lb(1)).unwrap().track(0).script;
         for node in [1, 2] {
-            lab.lb(node).run("ip", &["link", "add", "uplink", "type", "dummy"]).unwrap();
-            lab.lb(node).run("ip", &["link", "set", "uplink", "up"]).unwrap();
+            let pair = ["link", "add", "uplink", "type", "veth", "peer", "name", "upstream"];
+            lab.lb(node).run("ip", &pair).unwrap();
+            for end in ["uplink", "upstream"] {
+                lab.lb(node).run("ip", &["link", "set", end, "up"]).unwrap();
+            }
         }
         table
-            .track(&format!("script = {script:?}\ninterval = \"1s\"\ntimeout = \"20s\"\nuser = \"root\""))
+            .track(&format!(
+                "script = {script:?}\ninterval = \"1s\"\ntimeout = \"20s\"\nuser = \"root\""
+            ))
             .track("service = \"echo\"")
             .track("interface = \"uplink\"")
     });
@@ -167,6 +172,22 @@ fn an_agent_that_ends_hands_over_and_leaves_nothing() {
     }
 }
 
+/// As an agent without a lease adds it.
+fn add_for_ever(host: &Host, vip: IpAddr) {
+    let add = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let netlink = Netlink::open().unwrap();
+            let ifindex = netlink.interfaces(&["eth0".to_owned()]).await.unwrap()[0].index;
+            let (prefix, label) =
+                if vip.is_ipv4() { (24, Some("eth0".to_owned())) } else { (64, None) };
+            let vip = Vip { ifindex, address: vip, prefix, label };
+            assert!(netlink.add_vip(&NewVip { vip, route: false, valid: None }).await.unwrap());
+        });
+    };
+    host.in_netns(add).unwrap();
+}
+
 /// What a killed agent has left in the kernel, here without a lifetime, goes when the next begins.
 #[test]
 fn an_agent_that_comes_too_late_removes_what_was_left() {
@@ -177,16 +198,11 @@ fn an_agent_that_comes_too_late_removes_what_was_left() {
         });
         routers.agents[0].kill(Signal::SIGKILL).unwrap();
         routers.agents[0].wait(SOON).unwrap();
-        // As if the kernel had not taken it away: with our tag, and for ever.
-        let length = if vip.is_ipv4() { 24 } else { 64 };
-        let place = format!("{vip}/{length}");
         let own = routers.host(0).clone();
-        let mut replace = vec!["address", "replace", &place, "dev", "eth0", "proto", "0x4c"];
-        if vip.is_ipv6() {
-            replace.push("nodad");
-        }
         routers.claims.wait_owners(&[routers.host(1)], PATIENCE).unwrap();
-        own.run("ip", &replace).unwrap();
+        wait_until("the kernel to take it away", SOON, || !own.holds(vip).unwrap()).unwrap();
+        // As if it had not.
+        add_for_ever(&own, vip);
         assert!(own.holds(vip).unwrap());
         // So that it stays backup.
         let mut table = Table::new(99, vip);

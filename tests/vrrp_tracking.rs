@@ -10,7 +10,7 @@ use lb_agent::datapath::pins::Pins;
 use lb_tests::{
     agent::Agent,
     claims::epoch,
-    lab::{Lab, topology},
+    lab::{Host, Lab, topology},
     routers::{Routers, Table, config, lab},
     vrrp::{NAME, Switch},
     wait::{SOON, wait_until},
@@ -21,8 +21,7 @@ fn pair(track: impl FnOnce(&Lab, Table) -> Table) -> Routers {
     let vip = topology::vip4(1);
     let lab = lab().unwrap();
     let own = track(&lab, Table::new(101, vip));
-    let configs =
-        vec![config(&lab, 1, vip, &[own]), config(&lab, 2, vip, &[Table::new(100, vip)])];
+    let configs = vec![config(&lab, 1, vip, &[own]), config(&lab, 2, vip, &[Table::new(100, vip)])];
     Routers::start(lab, vip, configs).unwrap()
 }
 
@@ -46,7 +45,9 @@ fn wait_handed_over(routers: &Routers, from: Duration) {
 
 fn script(switch: &Switch, weight: i16) -> String {
     let script = &switch.track(weight).script;
-    format!("script = {script:?}\ninterval = \"100ms\"\ntimeout = \"20s\"\nweight = {weight}\nuser = \"root\"")
+    format!(
+        "script = {script:?}\ninterval = \"100ms\"\ntimeout = \"20s\"\nweight = {weight}\nuser = \"root\""
+    )
 }
 
 #[test]
@@ -57,6 +58,11 @@ fn a_script_with_a_weight_moves_the_vip_at_once() {
         table.track(&script(made, -10))
     });
     let switch = switch.unwrap();
+    // Who has never been active is not known; lb-02 makes itself known.
+    routers.agents[0].command(&["vrrp", "release", NAME]).unwrap();
+    routers.wait_owner(1).unwrap();
+    routers.agents[0].command(&["vrrp", "resume", NAME]).unwrap();
+    routers.wait_owner(0).unwrap();
     let failed = epoch();
     switch.fail(true).unwrap();
     wait_handed_over(&routers, failed);
@@ -67,6 +73,20 @@ fn a_script_with_a_weight_moves_the_vip_at_once() {
     routers.wait_owner(0).unwrap();
     routers.wait_state(1, NAME, "backup").unwrap();
     assert_eq!(routers.router(0, NAME).unwrap()["effective_priority"], 101);
+}
+
+/// A peer that was never heard takes over by itself when it hears the lower priority long enough.
+#[test]
+fn a_script_with_a_weight_moves_the_vip_to_an_unknown_peer() {
+    let mut switch = None;
+    let routers = pair(|lab, table| {
+        let made = switch.insert(Switch::new(lab.lb(1)).unwrap());
+        table.track(&script(made, -10))
+    });
+    switch.unwrap().fail(true).unwrap();
+    routers.wait_owner(1).unwrap();
+    routers.wait_state(0, NAME, "backup").unwrap();
+    assert!(!routers.host(0).holds(routers.vip).unwrap());
 }
 
 #[test]
@@ -111,14 +131,15 @@ fn a_script_that_cannot_run_has_failed() {
         fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
     };
     write(0o755);
-    let track = format!("script = {program:?}\ninterval = \"100ms\"\ntimeout = \"5s\"\nuser = \"root\"");
+    let track =
+        format!("script = {program:?}\ninterval = \"100ms\"\ntimeout = \"5s\"\nuser = \"root\"");
     let configs = vec![
         config(&lab, 1, vip, &[Table::new(101, vip).track(&track)]),
         config(&lab, 2, vip, &[Table::new(100, vip)]),
     ];
     let routers = Routers::start(lab, vip, configs).unwrap();
     for (reason, spoil) in [
-        ("No such file", (|path| fs::remove_file(path).unwrap()) as fn(&PathBuf)),
+        ("no such file", (|path| fs::remove_file(path).unwrap()) as fn(&PathBuf)),
         ("ermission denied", |path| {
             fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
         }),
@@ -139,8 +160,7 @@ fn a_node_whose_service_has_no_backend_gives_the_vip_away() {
     let vip = topology::vip4(1);
     let lab = lab().unwrap();
     let table = |priority| Table::new(priority, vip).track("service = \"echo\"");
-    let configs =
-        vec![config(&lab, 1, vip, &[table(101)]), config(&lab, 2, vip, &[table(100)])];
+    let configs = vec![config(&lab, 1, vip, &[table(101)]), config(&lab, 2, vip, &[table(100)])];
     let routers = Routers::start(lab, vip, configs).unwrap();
     let failed = epoch();
     // A route to nowhere for lb-01's checks; the wire between the nodes stays.
@@ -154,12 +174,18 @@ fn a_node_whose_service_has_no_backend_gives_the_vip_away() {
     routers.wait_state(1, NAME, "backup").unwrap();
 }
 
+/// An interface `uplink`, down, whose other end is up.
+fn uplink(host: &Host) {
+    let peer = ["link", "add", "uplink", "type", "veth", "peer", "name", "upstream"];
+    host.run("ip", &peer).unwrap();
+    host.run("ip", &["link", "set", "upstream", "up"]).unwrap();
+}
+
 #[test]
 fn a_tracked_interface_that_goes_down_moves_the_vip() {
     let routers = pair(|lab, table| {
-        let own = lab.lb(1);
-        own.run("ip", &["link", "add", "uplink", "type", "dummy"]).unwrap();
-        own.run("ip", &["link", "set", "uplink", "up"]).unwrap();
+        uplink(lab.lb(1));
+        lab.lb(1).run("ip", &["link", "set", "uplink", "up"]).unwrap();
         table.track("interface = \"uplink\"")
     });
     let own = routers.host(0).clone();
@@ -177,7 +203,7 @@ fn a_tracked_interface_that_goes_down_moves_the_vip() {
 #[test]
 fn an_interface_that_is_tracked_since_a_reload_is_looked_at() {
     let mut routers = pair(|lab, table| {
-        lab.lb(1).run("ip", &["link", "add", "uplink", "type", "dummy"]).unwrap();
+        uplink(lab.lb(1));
         table
     });
     let vip = routers.vip;

@@ -65,7 +65,8 @@ fn request(connection: &std::net::TcpStream) -> String {
 /// A program that writes down what it is called with.
 fn scribe(dir: &Path) -> (PathBuf, PathBuf) {
     let (program, file) = (dir.join("notify.sh"), dir.join("notified"));
-    let text = format!("#!/bin/sh\necho \"$* from $LB_OLD_STATE on $LB_NODE\" >> {}\n", file.display());
+    let text =
+        format!("#!/bin/sh\necho \"$* from $LB_OLD_STATE on $LB_NODE\" >> {}\n", file.display());
     fs::write(&program, text).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     (program, file)
@@ -91,9 +92,8 @@ fn programs_and_webhooks_are_told_of_every_change() {
     );
     let configs = vec![own, config(&lab, 2, vip, &tables(100, 100))];
     let mut routers = Routers::start(lab, vip, configs).unwrap();
-    let told = |line: &str| {
-        fs::read_to_string(&file).unwrap_or_default().lines().any(|told| told == line)
-    };
+    let told =
+        |line: &str| fs::read_to_string(&file).unwrap_or_default().lines().any(|told| told == line);
     let wait_told = |lines: &[&str]| {
         for line in lines {
             let what = format!("`{line}` to be told");

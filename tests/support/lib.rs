@@ -14,6 +14,7 @@
 //! | [`keepalived`], [`haproxy`] | the real ones on a host |
 //! | [`node`] | a balancer with either, to be stopped, killed, frozen |
 //! | [`bed`] | nodes that share a VIP, backends, a client and an observer |
+//! | [`routers`] | agents with virtual routers of any configuration |
 //! | [`capture`] | tcpdump on a host's interface, and its packets |
 //! | [`packet`] | frames built byte by byte, checksums in full |
 //! | [`datapath`] | the loaded program under `BPF_PROG_TEST_RUN` |
@@ -36,5 +37,6 @@ pub mod node;
 pub mod opener;
 pub mod packet;
 pub mod pki;
+pub mod routers;
 pub mod vrrp;
 pub mod wait;

@@ -53,6 +53,8 @@ pub(super) struct Failover {
     scripts: Scripts,
     results: mpsc::Receiver<ScriptReport>,
     notifier: Notifier,
+    /// Every interface of this machine, once they have been looked at.
+    links: Option<Vec<Interface>>,
     /// What was last told of each sync group.
     groups: BTreeMap<String, State>,
 }
@@ -65,6 +67,15 @@ struct Watched {
 }
 
 impl Watched {
+    /// The links of what is tracked, if they are known.
+    fn links(&mut self, all: Option<&[Interface]>) {
+        let Some(all) = all else { return };
+        for name in self.tracks.interfaces() {
+            let up = all.iter().any(|interface| interface.name == name && interface.up);
+            self.tracks.interface(&name, up);
+        }
+    }
+
     fn tracked(&self) -> Tracked {
         let sum = self.tracks.sum();
         Tracked { weight: sum.weight, failed: sum.failed }
@@ -116,6 +127,7 @@ pub(super) fn start(
         scripts,
         results,
         notifier: notify::spawn(&config.notify, &config.node.name),
+        links: None,
         groups: BTreeMap::new(),
     };
     Ok((failover, orders, Told { vrrp, surroundings }))
@@ -165,6 +177,8 @@ impl Failover {
             let known = before.iter().position(|watched| watched.name == router.name);
             let mut watched = known.map_or_else(|| watched(router), |at| before.swap_remove(at));
             watched.tracks.reload(&router.tracks);
+            // They are told of when something changes, which may never be.
+            watched.links(self.links.as_deref());
             watched.told = watched.tracked();
             self.routers.push(watched);
         }
@@ -198,11 +212,9 @@ impl Failover {
     /// The links of what is tracked.
     pub(super) fn surroundings(&mut self, all: &[Interface]) {
         for watched in &mut self.routers {
-            for name in watched.tracks.interfaces() {
-                let up = all.iter().any(|interface| interface.name == name && interface.up);
-                watched.tracks.interface(&name, up);
-            }
+            watched.links(Some(all));
         }
+        self.links = Some(all.to_vec());
         self.tell();
     }
 

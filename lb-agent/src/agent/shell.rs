@@ -17,7 +17,7 @@ use super::{
     Input,
     checks::Checks,
     event::{Action, Adopted, Command, Event, Level, Transition},
-    failover::{Failover, Told},
+    failover::{self, Failover, Told},
     start::adopted,
     state::State,
 };
@@ -116,7 +116,7 @@ impl Shell {
                 }
             }
             Action::AddVip { vip } => self.hold(vip).await,
-            Action::RemoveVip { vip } => self.order(Order::Drop { address: vip }).await,
+            Action::RemoveVip { vip } => self.release(vip).await,
             Action::Transition(transition) => tell(&transition),
             Action::Log { level, text } => log(level, &text),
             Action::Answer(result) => {
@@ -139,6 +139,14 @@ impl Shell {
         let prefix = if vip.is_ipv4() { 32 } else { 128 };
         let vip = Vip { address: vip, prefix, interface, label: None };
         self.order(Order::Hold { vip, term: None }).await;
+    }
+
+    /// Lets go of a VIP that this node held alone. One that a virtual router has now is in the
+    /// hands of the VRRP thread, which has taken it or let go of it by now.
+    async fn release(&self, vip: IpAddr) {
+        if !failover::vips(&self.parts.config.vrrp).any(|routed| routed == vip) {
+            self.order(Order::Drop { address: vip }).await;
+        }
     }
 
     /// Gives an order and waits until it is carried out: what comes next may rely on it.

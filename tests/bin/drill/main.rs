@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`scenario`] | what is done, and undone |
 //! | [`round`] | one measurement |
+//! | [`busy`] | busy loops instead of a deed |
 //! | [`report`] | medians, table, JSON |
 #![expect(
     clippy::print_stdout,
@@ -13,6 +14,7 @@
     reason = "a command line tool answers on stdout and complains on stderr"
 )]
 
+mod busy;
 mod report;
 mod round;
 mod scenario;
@@ -38,9 +40,13 @@ struct Args {
     /// How often
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Between two VRRP advertisements: 10ms to 40s, in version 2 whole seconds
-    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
-    advert_interval: Duration,
+    /// Between two VRRP advertisements: 10ms to 40s, in version 2 whole seconds [default: 1s, of
+    /// busy-node 10ms]
+    #[arg(long, value_parser = humantime::parse_duration)]
+    advert_interval: Option<Duration>,
+    /// How long busy-node keeps every core busy
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
     /// VRRP version
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=3))]
     version: u8,
@@ -65,6 +71,7 @@ enum Subject {
 #[derive(Clone, Copy, Debug)]
 enum Which {
     One(Scenario),
+    BusyNode,
     All,
 }
 
@@ -81,6 +88,7 @@ impl ValueEnum for Which {
             Self::One(BackendSilent),
             Self::One(SplitLink),
             Self::One(OwnerReturns),
+            Self::BusyNode,
             Self::All,
         ]
     }
@@ -88,6 +96,10 @@ impl ValueEnum for Which {
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         match self {
             Self::One(scenario) => scenario.to_possible_value(),
+            Self::BusyNode => Some(
+                clap::builder::PossibleValue::new("busy-node")
+                    .help("A busy loop per core while adverts go on; not part of all"),
+            ),
             Self::All => Some(clap::builder::PossibleValue::new("all").help("All of them")),
         }
     }
@@ -124,12 +136,16 @@ fn drill(args: &Args) -> Result<bool> {
     };
     let scenarios = match args.scenario {
         Which::One(scenario) => vec![scenario],
+        Which::BusyNode => Vec::new(),
         Which::All => Scenario::value_variants().to_vec(),
     };
     let beside = (args.beside && subject != Kind::Keepalived).then_some(Kind::Keepalived);
     let vip = if setup.ipv6 { topology::vip6(1) } else { topology::vip4(1) };
     let mut instance = Instance::new(PRIORITIES[0], vip);
     (instance.version, instance.interval) = (setup.version, setup.interval);
+    if matches!(args.scenario, Which::BusyNode) {
+        return busy_node(args, &instance, [Some(subject), beside]);
+    }
     let mut report = Report::new(setup, subject, args.json);
     for kind in [subject].into_iter().chain(beside) {
         let mut bed =
@@ -146,8 +162,23 @@ fn drill(args: &Args) -> Result<bool> {
     Ok(report.finish())
 }
 
+/// Whether the first subject kept the VIP where it was.
+fn busy_node(args: &Args, instance: &Instance, kinds: [Option<Kind>; 2]) -> Result<bool> {
+    let mut well = Vec::new();
+    for kind in kinds.into_iter().flatten() {
+        let bed = Bed::new(kind, instance, &PRIORITIES).context("failed to lay out the lab")?;
+        let busy = busy::run(&bed, Duration::from_secs(args.seconds))?;
+        println!("{}", if args.json { busy.json().to_string() } else { busy.text() });
+        well.push(busy.well());
+    }
+    Ok(well.first() == Some(&true))
+}
+
 fn setup(args: &Args) -> Result<Setup> {
-    let (version, interval, ipv6) = (args.version, args.advert_interval, args.family == "6");
+    let busy = matches!(args.scenario, Which::BusyNode);
+    let usual = Duration::from_millis(if busy { 10 } else { 1000 });
+    let interval = args.advert_interval.unwrap_or(usual);
+    let (version, ipv6) = (args.version, args.family == "6");
     let millis = interval.as_millis();
     ensure!(version == 3 || !ipv6, "version 2 knows no IPv6");
     ensure!(

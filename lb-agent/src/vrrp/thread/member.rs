@@ -124,10 +124,6 @@ impl Member {
         self.config.addresses.iter().chain(&self.config.excluded_addresses).copied()
     }
 
-    pub(super) fn holds(&self, address: VirtualAddress) -> bool {
-        self.addresses().any(|own| own == address)
-    }
-
     /// Tells the data plane and the thread `vips` until when the addresses may be claimed.
     pub(super) fn lease(&self, end: Option<Time>, leases: &mut Leases) -> Result<(), Error> {
         let end = end.unwrap_or_default();
@@ -150,7 +146,10 @@ impl Member {
             least = Some(least.map_or(found, |least| least.min(found)));
         }
         if let Some((_, sequence)) = least.filter(|(end, _)| *end > now) {
-            self.codec.advance_sequence(sequence);
+            // The earlier run may have ended between an advertisement, one packet for each
+            // destination, and the note of it.
+            let unnoted = self.destinations().len() as u32;
+            self.codec.advance_sequence(sequence.saturating_add(unnoted));
         }
         Ok(least.map(|(end, _)| end))
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Tracked, member::Member, runner::Runner};
 use crate::{
-    config::vrrp::Vrrp,
+    config::vrrp::{VirtualAddress, Vrrp},
     vips::Order,
     vrrp::{
         clock,
@@ -29,16 +29,24 @@ impl Runner {
 
         let before: Vec<IpAddr> = self.held();
         let mut old: Vec<_> = std::mem::take(&mut self.members).into_iter().map(Some).collect();
-        let mut fresh = Vec::new();
+        let (mut fresh, mut going_on) = (Vec::new(), Vec::new());
         for (index, (new, from)) in targets.into_iter().zip(from).enumerate() {
             match from.and_then(|at| old[at].take()) {
-                Some(member) => self.go_on(index, member, new.config),
+                Some(mut member) => {
+                    let (had, label) = (member.addresses().collect(), member.config.label.clone());
+                    member.reconfigure(new.config);
+                    self.members.push(member);
+                    going_on.push(Former { index, had, label });
+                }
                 None => {
                     fresh.push(index);
                     self.members.push(new);
                 }
             }
         }
+        // In this order: what one gives up another may take.
+        going_on.iter().for_each(|former| self.let_go(former));
+        going_on.iter().for_each(|former| self.go_on(former));
         // An address of no virtual router is claimed without a lease.
         let after = self.held();
         for address in before.into_iter().filter(|address| !after.contains(address)) {
@@ -61,26 +69,44 @@ impl Runner {
         self.members.iter().flat_map(Member::addresses).map(|a| a.address).collect()
     }
 
-    /// The member takes its place under its new configuration. An active one lets go of what it no
-    /// longer has, and takes what is new.
-    fn go_on(&mut self, index: usize, mut member: Member, config: Vrrp) {
-        let before: Vec<_> = member.addresses().collect();
-        member.reconfigure(config);
-        let machine = self.router.get(index);
-        let active = machine.is_some_and(|machine| machine.state() == State::Active);
-        let lease = machine.and_then(Machine::lease);
-        if active {
-            for gone in before.iter().filter(|address| !member.holds(**address)) {
-                self.orders.give(Order::Drop { address: gone.address });
-            }
-        }
-        let done = member.lease(lease, &mut self.leases);
-        self.checked(done);
-        if active {
-            for new in member.addresses().filter(|address| !before.contains(address)) {
-                member.hold(new, &self.orders);
-            }
-        }
-        self.members.push(member);
+    fn is_active(&self, index: usize) -> bool {
+        self.router.get(index).is_some_and(|machine| machine.state() == State::Active)
     }
+
+    /// An active member lets go of what it no longer has. One that is not may have got what the
+    /// node held for itself until now.
+    fn let_go(&self, former: &Former) {
+        let member = &self.members[former.index];
+        let now: Vec<_> = member.addresses().collect();
+        let (having, lacking) =
+            if self.is_active(former.index) { (&former.had, &now) } else { (&now, &former.had) };
+        let lacks = |address| !lacking.iter().any(|other| other.address == address);
+        for gone in having.iter().filter(|one| lacks(one.address)) {
+            self.orders.give(Order::Drop { address: gone.address });
+        }
+    }
+
+    /// The member's lease covers its new addresses; an active one takes them, and those that it
+    /// has otherwise now.
+    fn go_on(&mut self, former: &Former) {
+        let index = former.index;
+        let lease = self.router.get(index).and_then(Machine::lease);
+        let done = self.members[index].lease(lease, &mut self.leases);
+        self.checked(done);
+        if !self.is_active(index) {
+            return;
+        }
+        let member = &self.members[index];
+        let relabelled = member.config.label != former.label;
+        for new in member.addresses().filter(|one| relabelled || !former.had.contains(one)) {
+            member.hold(new, &self.orders);
+        }
+    }
+}
+
+/// A member that goes on, as it was.
+struct Former {
+    index: usize,
+    had: Vec<VirtualAddress>,
+    label: Option<String>,
 }

@@ -173,7 +173,8 @@ impl Runner {
     }
 
     /// Starts one instance, as active if an earlier run's lease lives. What it does not hold must
-    /// not be claimed.
+    /// not be claimed, nor stay: an earlier run's lease may have just ended, or the node may have
+    /// held it for itself.
     pub(super) fn begin(&mut self, index: usize) {
         let now = clock::now();
         let inherited = self.members[index].inherit(&self.leases, now);
@@ -182,6 +183,7 @@ impl Runner {
         if self.router.get(index).is_some_and(|machine| machine.lease().is_none()) {
             let done = self.members[index].lease(None, &mut self.leases);
             self.checked(done);
+            self.each_address(index, |address| Order::Drop { address });
         }
         self.carry_out();
     }
@@ -226,9 +228,11 @@ impl Runner {
         // Out of `self`, so that what is heard can change the rest; answers are sent afterwards.
         let mut ports = std::mem::take(&mut self.ports);
         let result = ports.drain(buffer, |members, received| {
-            let Some(peek) = packet::peek(received) else { return };
+            // What is too short to say whom it is for is refused by everybody.
+            let wanted = packet::peek(received).map(|peek| peek.virtual_router_id);
             for &index in members {
-                if self.members[index].config.virtual_router_id == peek.virtual_router_id {
+                let own = self.members[index].config.virtual_router_id;
+                if wanted.is_none_or(|wanted| wanted == own) {
                     self.hear(index, received);
                 }
             }

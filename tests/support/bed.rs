@@ -1,4 +1,4 @@
-//! What failover is tried on: a lab with nodes of one kind, three backends, a client, an observer.
+//! What failover is tried on: a lab with nodes, three backends, a client, an observer.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,13 +24,47 @@ pub struct Bed {
     pub lab: Lab,
 }
 
+/// What runs on the nodes of a bed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// `lb-agent`.
+    Agent,
+    /// keepalived and HAProxy.
+    Keepalived,
+    /// `lb-agent` on lb-01, keepalived and HAProxy on the others.
+    Mixed,
+}
+
+impl Subject {
+    const fn on(self, first: bool) -> Kind {
+        match (self, first) {
+            (Self::Agent, _) | (Self::Mixed, true) => Kind::Agent,
+            (Self::Keepalived, _) | (Self::Mixed, false) => Kind::Keepalived,
+        }
+    }
+}
+
+impl From<Kind> for Subject {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Agent => Self::Agent,
+            Kind::Keepalived => Self::Keepalived,
+        }
+    }
+}
+
 impl Bed {
     /// Nodes with these priorities, otherwise as `instance` says. Everything runs when it
     /// returns; the election may go on.
     ///
     /// # Errors
     /// When something does not start.
-    pub fn new(kind: Kind, instance: &Instance, priorities: &[u8]) -> Result<Self> {
+    pub fn new(
+        subject: impl Into<Subject>,
+        instance: &Instance,
+        priorities: &[u8],
+    ) -> Result<Self> {
+        let subject = subject.into();
         let balancers = priorities.len() as u8;
         let lab = Lab::with(&Options { balancers, observer: true, ..Options::default() })?;
         let servers = lab.start_api_servers()?;
@@ -40,7 +74,7 @@ impl Bed {
             .zip(priorities)
             .map(|(n, priority)| {
                 let instance = instance.clone().priority(*priority);
-                Node::new(&lab, lab.lb(n), kind, instance, Some(service.clone()))
+                Node::new(&lab, lab.lb(n), subject.on(n == 1), instance, Some(service.clone()))
             })
             .collect();
         for node in &mut nodes {

@@ -85,6 +85,12 @@ impl Node {
         Ok(Instant::now() - since.elapsed().unwrap_or_default())
     }
 
+    /// How long it may claim the VIPs after a death, at the least: three intervals from the last
+    /// advertisement, which may be an interval old.
+    pub(crate) fn shortest_lease(&self) -> Duration {
+        self.routers.iter().map(|router| router.interval * 2).min().unwrap_or_default()
+    }
+
     /// When its peer believes it dead, at the latest.
     pub(crate) fn longest_silence(&self) -> Duration {
         self.routers.iter().map(Instance::longest_silence).max().unwrap_or_default()

@@ -23,7 +23,11 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
-use lb_tests::{bed::Bed, lab::topology, node::Kind, vrrp::Instance};
+use lb_tests::{
+    bed::{Bed, Subject},
+    lab::topology,
+    vrrp::Instance,
+};
 
 use crate::{report::Report, scenario::Scenario};
 
@@ -58,13 +62,17 @@ struct Args {
     beside: bool,
     /// What runs on the nodes
     #[arg(long, default_value = "agent")]
-    subject: Subject,
+    subject: Nodes,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Subject {
+enum Nodes {
+    /// The agent
     Agent,
+    /// keepalived and HAProxy
     Keepalived,
+    /// The agent on lb-01, which has the VIP first, keepalived and HAProxy on lb-02
+    Mixed,
 }
 
 /// A scenario, or all of them.
@@ -131,15 +139,16 @@ fn main() -> ExitCode {
 fn drill(args: &Args) -> Result<bool> {
     let setup = setup(args)?;
     let subject = match args.subject {
-        Subject::Agent => Kind::Agent,
-        Subject::Keepalived => Kind::Keepalived,
+        Nodes::Agent => Subject::Agent,
+        Nodes::Keepalived => Subject::Keepalived,
+        Nodes::Mixed => Subject::Mixed,
     };
     let scenarios = match args.scenario {
         Which::One(scenario) => vec![scenario],
         Which::BusyNode => Vec::new(),
         Which::All => Scenario::value_variants().to_vec(),
     };
-    let beside = (args.beside && subject != Kind::Keepalived).then_some(Kind::Keepalived);
+    let beside = (args.beside && subject != Subject::Keepalived).then_some(Subject::Keepalived);
     let vip = if setup.ipv6 { topology::vip6(1) } else { topology::vip4(1) };
     let mut instance = Instance::new(PRIORITIES[0], vip);
     (instance.version, instance.interval) = (setup.version, setup.interval);
@@ -163,7 +172,7 @@ fn drill(args: &Args) -> Result<bool> {
 }
 
 /// Whether the first subject kept the VIP where it was.
-fn busy_node(args: &Args, instance: &Instance, kinds: [Option<Kind>; 2]) -> Result<bool> {
+fn busy_node(args: &Args, instance: &Instance, kinds: [Option<Subject>; 2]) -> Result<bool> {
     let mut well = Vec::new();
     for kind in kinds.into_iter().flatten() {
         let bed = Bed::new(kind, instance, &PRIORITIES).context("failed to lay out the lab")?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lb_tests::node::Kind;
+use lb_tests::bed::Subject;
 use serde_json::{Value, json};
 
 use crate::{Setup, round::Round, scenario::Scenario};
@@ -11,10 +11,10 @@ use crate::{Setup, round::Round, scenario::Scenario};
 #[derive(Debug)]
 pub(crate) struct Report {
     setup: Setup,
-    subject: Kind,
+    subject: Subject,
     json: bool,
-    rounds: Vec<(Kind, u32, Round)>,
-    medians: Vec<(Kind, Scenario, Figures)>,
+    rounds: Vec<(Subject, u32, Round)>,
+    medians: Vec<(Subject, Scenario, Figures)>,
 }
 
 /// What a round is boiled down to; milliseconds, except `failed`.
@@ -29,7 +29,7 @@ struct Figures {
 }
 
 impl Report {
-    pub(crate) fn new(setup: Setup, subject: Kind, json: bool) -> Self {
+    pub(crate) fn new(setup: Setup, subject: Subject, json: bool) -> Self {
         if !json {
             let Setup { version, ipv6, interval } = setup;
             let family = if ipv6 { "IPv6" } else { "IPv4" };
@@ -51,7 +51,7 @@ impl Report {
     }
 
     /// Takes a round, and prints it for people.
-    pub(crate) fn add(&mut self, kind: Kind, number: u32, round: Round) {
+    pub(crate) fn add(&mut self, kind: Subject, number: u32, round: Round) {
         if !self.json {
             let notes = notes(&round);
             line(kind, round.scenario, &number.to_string(), &Figures::of(&round), &notes);
@@ -60,7 +60,7 @@ impl Report {
     }
 
     /// All rounds of a scenario have been.
-    pub(crate) fn conclude(&mut self, kind: Kind, scenario: Scenario) {
+    pub(crate) fn conclude(&mut self, kind: Subject, scenario: Scenario) {
         let its = self.rounds.iter().filter(|(k, _, r)| *k == kind && r.scenario == scenario);
         let figures: Vec<Figures> = its.map(|(.., round)| Figures::of(round)).collect();
         let medians = Figures::median(&figures);
@@ -138,7 +138,7 @@ impl Figures {
     }
 }
 
-fn line(kind: Kind, scenario: Scenario, round: &str, figures: &Figures, notes: &str) {
+fn line(kind: Subject, scenario: Scenario, round: &str, figures: &Figures, notes: &str) {
     let Figures { outage, failed, slowest, several, nobody, changeover } = figures;
     let changeover = changeover.map_or("-".to_owned(), |ms| format!("{ms:.1}"));
     let text = format!(
@@ -167,7 +167,7 @@ fn notes(round: &Round) -> String {
     notes.join(", ")
 }
 
-fn object(kind: Kind, number: u32, round: &Round) -> Value {
+fn object(kind: Subject, number: u32, round: &Round) -> Value {
     let mut value = Figures::of(round).json();
     value["subject"] = subject(kind).into();
     value["scenario"] = round.scenario.name().into();
@@ -182,10 +182,11 @@ fn object(kind: Kind, number: u32, round: &Round) -> Value {
     value
 }
 
-fn subject(kind: Kind) -> &'static str {
+fn subject(kind: Subject) -> &'static str {
     match kind {
-        Kind::Agent => "lb-agent",
-        Kind::Keepalived => "keepalived + HAProxy",
+        Subject::Agent => "lb-agent",
+        Subject::Keepalived => "keepalived + HAProxy",
+        Subject::Mixed => "lb-agent, keepalived",
     }
 }
 

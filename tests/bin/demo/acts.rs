@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use lb_tests::{
     lab::{Lab, Process, crash},
-    wait::{SOON, wait_for},
+    wait::{SOON, wait_for, wait_until},
 };
 
 use crate::{
@@ -237,9 +237,13 @@ impl<'a> Stage<'a> {
         before.iter().filter(|(place, _)| well(*place)).count()
     }
 
-    /// Demands that every watch that stood before has heard from its server in this scene.
+    /// Demands that every watch that stood before hears from its server from now on.
     fn unbroken(&mut self, before: &[(usize, Watch)], which: &str) {
-        let count = self.going_on(before, Instant::now() - SCENE);
+        let now = Instant::now();
+        // How many do when the time is up is a verdict, too.
+        let all = || self.going_on(before, now) == before.len();
+        drop(wait_until("every watch to hear something", SOON, all));
+        let count = self.going_on(before, now);
         let text = format!("{count} of {} {which} go on", before.len());
         self.timeline.must(count == before.len(), &text);
     }

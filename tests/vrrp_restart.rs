@@ -38,12 +38,17 @@ fn claims(routers: &Routers, node: usize, from: Duration) -> usize {
     adverts.filter(|(_, advert)| advert.priority > 0).count()
 }
 
+/// Answers that lb-01's program has held back, because the lease had ended.
+fn claims_over(routers: &Routers) -> u64 {
+    routers.agents[0].stats().unwrap()["drops"]["claim_over"].as_u64().unwrap_or(0)
+}
+
 /// Kills the agent and starts it within its lease, three times.
 fn nothing_moves(routers: &mut Routers) {
     let before = routers.transitions(1);
     let opener = Opener::start(routers.lab.client(), routers.address());
     opener.wait_served(SERVED, PATIENCE).unwrap();
-    let began = epoch();
+    let (began, held_back) = (epoch(), claims_over(routers));
     for _ in 0..3 {
         let death = epoch();
         routers.agents[0].kill(Signal::SIGKILL).unwrap();
@@ -64,7 +69,8 @@ fn nothing_moves(routers: &mut Routers) {
     let outage = Outage::of(&opener.finish().unwrap());
     assert_eq!(outage.failed, 0, "{outage:?}");
     let ownership = routers.claims.record().ownership(began, epoch());
-    assert_eq!(ownership.nobody, Duration::ZERO, "{ownership:?}");
+    // Whether nobody answered is no verdict on a busy machine, but that an answer was held back is.
+    assert_eq!(claims_over(routers), held_back, "the lease ended: {ownership:?}");
     assert_eq!(ownership.several, Duration::ZERO, "{ownership:?}");
     assert_eq!(claims(routers, 1, began), 0, "lb-02 advertised");
     assert_eq!(routers.transitions(1), before);

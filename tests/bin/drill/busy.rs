@@ -115,13 +115,7 @@ impl Busy {
              adverts of lb-01: {adverts}, longest gap {:.1?}; of lb-02: {rival}\n\
              longest stall of a core, for whatever priority: {:.1?}\n\
              outage {length:.1?}, {failed} of {attempts} connections failed, the slowest took {:.1?}{lines}",
-            self.interval,
-            lasted,
-            count[0],
-            count[1],
-            self.gap,
-            self.stall,
-            outage.slowest
+            self.interval, lasted, count[0], count[1], self.gap, self.stall, outage.slowest
         )
     }
 

@@ -182,7 +182,7 @@ fn setup(args: &Args) -> Result<Setup> {
     let millis = interval.as_millis();
     ensure!(version == 3 || !ipv6, "version 2 knows no IPv6");
     ensure!(
-        version == 3 || (millis >= 1000 && millis % 1000 == 0),
+        version == 3 || (millis >= 1000 && millis.is_multiple_of(1000)),
         "version 2 knows whole seconds only, not {interval:?}"
     );
     ensure!(

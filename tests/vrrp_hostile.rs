@@ -40,9 +40,7 @@ fn bad(reason: Reason, settings: lb_agent::vrrp::packet::Settings, mangle: Mangl
 }
 
 /// A TTL that does not begin at 255. The kernel fills in the header's checksum.
-fn ttl(packet: &mut Vec<u8>) {
-    packet[8] = 254;
-}
+const TTL: Mangle = |packet| packet[8] = 254;
 
 /// Bytes of the message.
 const MESSAGE: usize = 20;
@@ -109,7 +107,7 @@ fn passwords_are_not_guessed() {
                 settings(Version::V3, routers.vip, Authentication::None),
                 |_| {},
             ),
-            bad(Reason::BadTtl, good(), ttl),
+            bad(Reason::BadTtl, good(), TTL),
             bad(Reason::BadLength, good(), |packet| packet.truncate(packet.len() - 3)),
             bad(Reason::ZeroInterval, good(), |packet| {
                 packet[MESSAGE + 5] = 0;
@@ -134,7 +132,7 @@ fn authentication_headers_are_not_forged() {
         &routers,
         vec![
             bad(Reason::MissingAh, v2(Authentication::None), |_| {}),
-            bad(Reason::AhIcv, v2(Authentication::Ah(secret("Foreign1"))), voice::late_number),
+            bad(Reason::AhIcv, v2(Authentication::Ah(secret("Foreign1"))), voice::LATE_NUMBER),
             bad(Reason::AhSpi, good(), |packet| packet[MESSAGE + 4] ^= 1),
             bad(Reason::BadAhHeader, good(), |packet| packet[MESSAGE + 1] = 9),
             // Its numbers begin at 1, and ours began before.
@@ -155,7 +153,7 @@ fn broken_packets_of_version_3_are_refused() {
                 settings(Version::V2, routers.vip, Authentication::None),
                 |_| {},
             ),
-            bad(Reason::BadTtl, v3(), ttl),
+            bad(Reason::BadTtl, v3(), TTL),
             bad(Reason::BadLength, v3(), |packet| packet.extend([0; 7])),
             bad(Reason::Checksum, v3(), |packet| *packet.last_mut().unwrap() ^= 1),
             bad(Reason::NoAddress, v3(), |packet| {
@@ -212,7 +210,7 @@ fn garbage_disturbs_nobody() {
         });
     }
     // After them, on the same way.
-    voice.say(254, ttl);
+    voice.say(254, TTL);
     wait_until("the last one to be counted", SOON, || {
         routers.objections(0, Reason::BadTtl.name()).unwrap() >= 1
     })

@@ -18,10 +18,16 @@ use nix::sys::signal::Signal;
 /// Connections in a row that prove service.
 const SERVED: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A lease of six seconds: more than a start takes on a loaded machine.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Adverts that take longer than the peer would wait for the first of them.
+const ENOUGH: usize = 5;
 
 fn pair(vip: IpAddr, shape: impl Fn(&Lab, Table) -> Table) -> Routers {
     let lab = lab().unwrap();
-    let table = shape(&lab, Table::new(101, vip));
+    let mut table = Table::new(101, vip);
+    table.interval = INTERVAL;
+    let table = shape(&lab, table);
     let configs = vec![
         config(&lab, 1, vip, std::slice::from_ref(&table)),
         config(&lab, 2, vip, &[table.priority(100)]),
@@ -38,20 +44,25 @@ fn claims(routers: &Routers, node: usize, from: Duration) -> usize {
     adverts.filter(|(_, advert)| advert.priority > 0).count()
 }
 
-/// Kills the agent and starts it within its lease, three times.
+/// Answers that lb-01's program has held back, because the lease had ended.
+fn claims_over(routers: &Routers) -> u64 {
+    routers.agents[0].stats().unwrap()["drops"]["claim_over"].as_u64().unwrap_or(0)
+}
+
+/// Kills the agent and starts it within its lease, twice.
 fn nothing_moves(routers: &mut Routers) {
     let before = routers.transitions(1);
     let opener = Opener::start(routers.lab.client(), routers.address());
     opener.wait_served(SERVED, PATIENCE).unwrap();
-    let began = epoch();
-    for _ in 0..3 {
+    let (began, held_back) = (epoch(), claims_over(routers));
+    for _ in 0..2 {
         let death = epoch();
         routers.agents[0].kill(Signal::SIGKILL).unwrap();
         routers.agents[0].wait(SOON).unwrap();
         routers.agents[0].restart().unwrap();
         // Longer than the peer would wait for it.
         wait_until("lb-01 to advertise again and again", PATIENCE, || {
-            claims(routers, 0, death) >= 6
+            claims(routers, 0, death) >= ENOUGH
         })
         .unwrap();
         let router = routers.router(0, NAME).unwrap();
@@ -64,7 +75,8 @@ fn nothing_moves(routers: &mut Routers) {
     let outage = Outage::of(&opener.finish().unwrap());
     assert_eq!(outage.failed, 0, "{outage:?}");
     let ownership = routers.claims.record().ownership(began, epoch());
-    assert_eq!(ownership.nobody, Duration::ZERO, "{ownership:?}");
+    // Whether nobody answered is no verdict on a busy machine, but that an answer was held back is.
+    assert_eq!(claims_over(routers), held_back, "the lease ended: {ownership:?}");
     assert_eq!(ownership.several, Duration::ZERO, "{ownership:?}");
     assert_eq!(claims(routers, 1, began), 0, "lb-02 advertised");
     assert_eq!(routers.transitions(1), before);
@@ -103,7 +115,7 @@ fn a_restart_goes_on_with_the_numbers_of_every_peer() {
     std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
     let table = |priority, peer: u8| {
         let mut table = Table::new(priority, vip);
-        table.version = 2;
+        (table.version, table.interval) = (2, INTERVAL);
         let peers = [lab.client().ipv4(), lab.lb(peer).ipv4()].map(|peer| peer.to_string());
         table
             .line(&format!("unicast_peers = {peers:?}"))
@@ -119,13 +131,13 @@ fn a_restart_goes_on_with_the_numbers_of_every_peer() {
     let received = |routers: &Routers| {
         routers.router(1, NAME).unwrap()["adverts"]["received"].as_u64().unwrap()
     };
-    for _ in 0..3 {
+    for _ in 0..2 {
         routers.agents[0].kill(Signal::SIGKILL).unwrap();
         routers.agents[0].wait(SOON).unwrap();
         let heard = received(&routers);
         routers.agents[0].restart().unwrap();
         wait_until("lb-02 to hear it again and again", PATIENCE, || {
-            received(&routers) >= heard + 6
+            received(&routers) >= heard + ENOUGH as u64
         })
         .unwrap();
     }

@@ -7,10 +7,11 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle, sleep},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
+use lb_agent::vrrp::realtime;
 use lb_tests::{
     bed::Bed,
     claims::{Claims, Record, epoch},
@@ -32,12 +33,15 @@ pub(crate) struct Busy {
     lasted: Duration,
     loops: usize,
     /// Changes of state that lb-01 and lb-02 logged.
-    transitions: [usize; 2],
+    transitions: [Vec<String>; 2],
     adverts: usize,
     /// Adverts of lb-02, which must have been silent.
     rival: usize,
     /// Longest time between two adverts of lb-01 on the wire.
     gap: Duration,
+    /// Longest time that a core gave nothing to a thread of real-time priority: the machine's own
+    /// stalls (a hypervisor's, or the kernel's), which no agent can make up for.
+    stall: Duration,
     outage: Outage,
 }
 
@@ -50,12 +54,17 @@ pub(crate) fn run(bed: &Bed, lasting: Duration) -> Result<Busy> {
     let opener = Opener::start(bed.lab.client(), bed.address());
     opener.wait_served(SERVED, deadline).context("before the busy time")?;
 
-    let count = || [transitions(&bed.nodes[0]), transitions(&bed.nodes[1])];
-    let (before, from) = (count(), epoch());
-    let loops = Loops::start()?;
+    let told = || [transitions(&bed.nodes[0]), transitions(&bed.nodes[1])];
+    let (before, from) = (told().map(|lines| lines.len()), epoch());
+    let loops = Crew::start(burn)?;
+    let watchers = Crew::start(watch)?;
     sleep(lasting);
-    let (to, after, threads) = (epoch(), count(), loops.threads.len());
-    drop(loops);
+    let (to, mut after, threads) = (epoch(), told(), loops.threads.len());
+    for (lines, before) in after.iter_mut().zip(before) {
+        lines.drain(..before);
+    }
+    loops.finish();
+    let stall = watchers.finish().into_iter().max().unwrap_or_default();
     opener.settle()?;
     let record = claims.finish()?;
     let [own, rival] = [0, 1].map(|n| adverts(&record, &bed.nodes[n], from, to));
@@ -64,20 +73,21 @@ pub(crate) fn run(bed: &Bed, lasting: Duration) -> Result<Busy> {
         interval: node.instance().interval,
         lasted: to - from,
         loops: threads,
-        transitions: [after[0] - before[0], after[1] - before[1]],
+        transitions: after,
         adverts: own.len(),
         rival: rival.len(),
         gap: own.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(to - from),
+        stall,
         outage: Outage::of(&opener.finish()?),
     })
 }
 
-fn transitions(node: &Node) -> usize {
+fn transitions(node: &Node) -> Vec<String> {
     let (log, word) = match node.kind() {
         Kind::Agent => (node.host().log("agent"), "virtual router instance="),
         Kind::Keepalived => (node.host().log("keepalived"), "STATE"),
     };
-    log.lines().filter(|line| line.contains(word)).count()
+    log.lines().filter(|line| line.contains(word)).map(str::to_owned).collect()
 }
 
 fn adverts(record: &Record, node: &Node, from: Duration, to: Duration) -> Vec<Duration> {
@@ -89,20 +99,23 @@ fn adverts(record: &Record, node: &Node, from: Duration, to: Duration) -> Vec<Du
 impl Busy {
     /// Whether nobody took the VIP, and lb-01 spoke to the end.
     pub(crate) fn well(&self) -> bool {
-        self.transitions == [0, 0] && self.rival == 0 && self.outage.over
+        self.transitions.iter().all(Vec::is_empty) && self.rival == 0 && self.outage.over
     }
 
     /// For people.
     pub(crate) fn text(&self) -> String {
         let Self { lasted, loops, transitions, adverts, rival, outage, .. } = self;
         let kind = kind(self.kind);
+        let count = self.transitions.each_ref().map(Vec::len);
+        let lines: String = transitions.iter().flatten().map(|line| format!("\n{line}")).collect();
         let (length, failed, attempts) = (outage.length, outage.failed, outage.attempts);
         format!(
             "busy-node, {kind}, adverts every {:?}, {loops} busy loops for {:.0?}\n\
              transitions of lb-01 and lb-02: {} and {}\n\
              adverts of lb-01: {adverts}, longest gap {:.1?}; of lb-02: {rival}\n\
-             outage {length:.1?}, {failed} of {attempts} connections failed, the slowest took {:.1?}",
-            self.interval, lasted, transitions[0], transitions[1], self.gap, outage.slowest
+             longest stall of a core, for whatever priority: {:.1?}\n\
+             outage {length:.1?}, {failed} of {attempts} connections failed, the slowest took {:.1?}{lines}",
+            self.interval, lasted, count[0], count[1], self.gap, self.stall, outage.slowest
         )
     }
 
@@ -115,10 +128,11 @@ impl Busy {
             "interval_ms": ms(self.interval),
             "lasted_ms": ms(self.lasted),
             "busy_loops": self.loops,
-            "transitions": self.transitions,
+            "transitions": self.transitions.each_ref().map(Vec::len),
             "adverts": self.adverts,
             "adverts_of_backup": self.rival,
             "longest_gap_ms": ms(self.gap),
+            "longest_stall_ms": ms(self.stall),
             "outage_ms": ms(self.outage.length),
             "failed": self.outage.failed,
             "attempts": self.outage.attempts,
@@ -133,38 +147,65 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
-/// One busy loop per core, until dropped.
-struct Loops {
+/// A thread for each core, until it is dropped.
+struct Crew {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<Duration>>,
 }
 
-impl Loops {
-    fn start() -> Result<Self> {
+impl Crew {
+    fn start(work: fn(&AtomicBool) -> Duration) -> Result<Self> {
         let cores = thread::available_parallelism().context("failed to count the cores")?;
-        let mut loops = Self { stop: Arc::default(), threads: Vec::new() };
+        let mut crew = Self { stop: Arc::default(), threads: Vec::new() };
         for core in 0..cores.get() {
-            let stop = Arc::clone(&loops.stop);
-            loops.threads.push(thread::spawn(move || {
+            let stop = Arc::clone(&crew.stop);
+            crew.threads.push(thread::spawn(move || {
                 let mut own = CpuSet::new();
                 // Where it may not be pinned, the scheduler spreads them.
                 let _unpinned =
                     own.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &own));
-                while !stop.load(Ordering::Relaxed) {
-                    spin_loop();
-                }
+                work(&stop)
             }));
         }
-        Ok(loops)
+        Ok(crew)
+    }
+
+    /// What each has found.
+    fn finish(mut self) -> Vec<Duration> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Vec<Duration> {
+        self.stop.store(true, Ordering::Relaxed);
+        // None of them can panic.
+        self.threads.drain(..).filter_map(|thread| thread.join().ok()).collect()
     }
 }
 
-impl Drop for Loops {
+impl Drop for Crew {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // A loop cannot panic.
-            drop(thread.join());
-        }
+        self.end();
     }
+}
+
+/// A busy loop of ordinary priority.
+fn burn(stop: &AtomicBool) -> Duration {
+    while !stop.load(Ordering::Relaxed) {
+        spin_loop();
+    }
+    Duration::ZERO
+}
+
+/// How late a thread of real-time priority was at most, that wants to run every millisecond.
+fn watch(stop: &AtomicBool) -> Duration {
+    const PACE: Duration = Duration::from_millis(1);
+    // Where it is refused, it is to the agent too, and the figure shows what that costs.
+    let _refused = realtime::claim();
+    let mut longest = Duration::ZERO;
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        sleep(PACE);
+        longest = longest.max(began.elapsed().saturating_sub(PACE));
+    }
+    longest
 }

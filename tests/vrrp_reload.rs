@@ -57,6 +57,10 @@ fn commands_move_the_vip() {
         record.announcements.iter().any(|(at, by)| *at > said && *by == mac)
     })
     .unwrap();
+    let output = routers.agents[1].output(&["vrrp", "announce", NAME]).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("`VI_1` is not active"), "{error}");
     own.command(&["vrrp", "release", NAME]).unwrap();
     routers.wait_owner(1).unwrap();
     wait_holds(&routers, 0, routers.vip, false);

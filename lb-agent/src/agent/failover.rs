@@ -26,7 +26,7 @@ use crate::{
         clock,
         machine::State,
         script::{ScriptReport, Scripts},
-        thread::{self, Change, Handle, Input, Report, Tools, Tracked, View},
+        thread::{self, Answer, Change, Handle, Input, Report, Tools, Tracked, View},
         track::Tracks,
     },
 };
@@ -296,11 +296,14 @@ impl Failover {
 
     /// Moves an instance by hand.
     pub(super) async fn change(&self, name: &str, change: Change) -> Result<(), String> {
-        let (known, answer) = oneshot::channel();
-        self.handle.send(Input::Change { name: name.to_owned(), change, known });
+        let (reply, answer) = oneshot::channel();
+        self.handle.send(Input::Change { name: name.to_owned(), change, reply });
         match timeout(PATIENCE, answer).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => {
+            Ok(Ok(Answer::Done)) => Ok(()),
+            Ok(Ok(Answer::NotActive)) => {
+                Err(format!("virtual router `{name}` is not active: it has nothing to announce"))
+            }
+            Ok(Ok(Answer::Unknown)) => {
                 let names: Vec<_> = self.routers.iter().map(|w| format!("`{}`", w.name)).collect();
                 let known = match names.as_slice() {
                     [] => "the configuration has none".to_owned(),

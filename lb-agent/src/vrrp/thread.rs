@@ -49,8 +49,8 @@ pub enum Input {
         name: String,
         /// What.
         change: Change,
-        /// Whether there is such an instance.
-        known: oneshot::Sender<bool>,
+        /// What has become of it.
+        reply: oneshot::Sender<Answer>,
     },
     /// A new configuration, with what is tracked for each instance.
     Reconfigure(Vec<(Vrrp, Tracked)>),
@@ -69,6 +69,17 @@ pub enum Change {
     Resume,
     /// Announce the addresses again.
     Announce,
+}
+
+/// What has become of a [`Change`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is done, or was so already.
+    Done,
+    /// There is no instance of this name.
+    Unknown,
+    /// Only an active instance has addresses to announce.
+    NotActive,
 }
 
 /// What the thread tells.

@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use super::view::{Counts, View};
@@ -22,9 +21,6 @@ use crate::{
         time::Time,
     },
 };
-
-/// Seconds that the kernel may be late in taking an address away.
-const KERNEL_SLACK: u64 = 1;
 
 /// One instance.
 #[derive(Debug)]
@@ -154,9 +150,10 @@ impl Member {
         Ok(least.map(|(end, _)| end))
     }
 
-    /// Makes one address local, for as long as the lease lives.
+    /// Makes one address local, for as long as the lease lives. Should the agent die, the kernel
+    /// takes it away afterwards, in whole seconds: whoever restarts in time finds it there, and
+    /// claims in between are the XDP program's to stop.
     pub(super) fn hold(&self, address: VirtualAddress, orders: &Orders) {
-        let three = self.config.advert_interval.saturating_mul(3).as_secs();
         let vip = Vip {
             address: address.address,
             prefix: address.prefix,
@@ -164,7 +161,7 @@ impl Member {
             label: self.config.label.clone(),
         };
         let term = Term {
-            valid: Duration::from_secs(three.saturating_sub(KERNEL_SLACK).max(1)),
+            valid: self.config.advert_interval.saturating_mul(3),
             deadline: Arc::clone(&self.deadline),
         };
         orders.give(Order::Hold { vip, term: Some(term) });

@@ -69,7 +69,7 @@ impl Runner {
         self.members.iter().flat_map(Member::addresses).map(|a| a.address).collect()
     }
 
-    fn is_active(&self, index: usize) -> bool {
+    pub(super) fn is_active(&self, index: usize) -> bool {
         self.router.get(index).is_some_and(|machine| machine.state() == State::Active)
     }
 

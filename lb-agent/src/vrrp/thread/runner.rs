@@ -5,8 +5,8 @@ use std::{net::IpAddr, os::fd::AsFd, time::Duration};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    Change, Input, Report, Tools, Tracked, View, inlet::Outlet, limiter::Limiter, member::Member,
-    ports::Ports,
+    Answer, Change, Input, Report, Tools, Tracked, View, inlet::Outlet, limiter::Limiter,
+    member::Member, ports::Ports,
 };
 use crate::{
     config::vrrp::Vrrp,
@@ -15,7 +15,7 @@ use crate::{
     vips::{Order, Orders},
     vrrp::{
         clock,
-        machine::{Action, Event, Machine, Router, Send, State, Transition},
+        machine::{Action, Event, Machine, Router, Send, Transition},
         packet::{self, Objection, Received},
         realtime,
         socket::BUFFER_LEN,
@@ -124,13 +124,13 @@ impl Runner {
                     self.track(index, tracked, now);
                 }
             }
-            Input::Change { name, change, known } => {
-                let index = self.find(&name);
-                if let Some(index) = index {
-                    self.change(index, change, now);
-                }
+            Input::Change { name, change, reply } => {
+                let answer = match self.find(&name) {
+                    Some(index) => self.change(index, change, now),
+                    None => Answer::Unknown,
+                };
                 // Whoever has asked may have gone away.
-                let _gone = known.send(index.is_some());
+                let _gone = reply.send(answer);
             }
             Input::Reconfigure(instances) => self.reconfigure(instances),
             Input::View(reply) => {
@@ -150,20 +150,18 @@ impl Runner {
         self.router.handle(index, Event::Track { weight, failed }, now, &mut self.actions);
     }
 
-    fn change(&mut self, index: usize, change: Change, now: Time) {
+    fn change(&mut self, index: usize, change: Change, now: Time) -> Answer {
         let event = match change {
             Change::Release => Event::Release,
             Change::Resume => Event::Resume,
-            Change::Announce => {
-                let active =
-                    |i: usize| self.router.get(i).is_some_and(|m| m.state() == State::Active);
-                if active(index) {
-                    self.actions.push((index, Action::Announce));
-                }
-                return;
+            Change::Announce if self.is_active(index) => {
+                self.actions.push((index, Action::Announce));
+                return Answer::Done;
             }
+            Change::Announce => return Answer::NotActive,
         };
         self.router.handle(index, event, now, &mut self.actions);
+        Answer::Done
     }
 
     fn start(&mut self) {

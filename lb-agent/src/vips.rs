@@ -23,7 +23,6 @@ use std::{
 };
 
 use lb_common::net::MacAddr;
-use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot};
 
 use self::worker::Worker;
@@ -223,10 +222,4 @@ fn hurry() {
         let error = io::Error::last_os_error();
         tracing::debug!(%error, "the thread `vips` keeps its niceness");
     }
-}
-
-fn now() -> Time {
-    // It fails for clocks that do not exist; this one does on every Linux.
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
-    Time::default() + now
 }

@@ -11,14 +11,13 @@ use super::{
     Error, Order, Report,
     ear::{Ears, Heard},
     holding::{Holding, Local},
-    now,
     rivals::{Rivals, is_foreign},
 };
 use crate::{
     frame::Claim,
     inject::PacketSocket,
     netlink::{self, Change, Changes, Family, Interface, Look, Netlink},
-    vrrp::time::Time,
+    vrrp::{clock::now, time::Time},
 };
 
 /// From the first notification to the look: one change makes several.

@@ -1,4 +1,4 @@
-//! The only clock of VRRP.
+//! The clock of VRRP and of the VIPs.
 
 use nix::time::{ClockId, clock_gettime};
 

@@ -266,6 +266,7 @@ pub(super) const ROOMS: &[Room] = &[
             "crate::inject",
             "crate::netlink",
             "crate::vips",
+            "crate::vrrp::clock",
             "crate::vrrp::time",
         ],
         why: "the VIPs' thread is told whom to hold; it does not know who decides",

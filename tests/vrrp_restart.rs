@@ -52,7 +52,7 @@ fn claims_over(routers: &Routers) -> u64 {
 /// Kills the agent and starts it within its lease, twice.
 fn nothing_moves(routers: &mut Routers) {
     let before = routers.transitions(1);
-    let opener = Opener::start(routers.lab.client(), routers.address());
+    let opener = Opener::patient(routers.lab.client(), routers.address());
     opener.wait_served(SERVED, PATIENCE).unwrap();
     let (began, held_back) = (epoch(), claims_over(routers));
     for _ in 0..2 {

@@ -30,9 +30,12 @@ use crate::{
 /// Between two new connections.
 pub const PACE: Duration = Duration::from_millis(5);
 
-/// A connection that has not been served by then has failed. Shorter than the second after which
-/// a lost SYN is sent again, so that no failure hides behind a retransmission.
+/// A connection that has not been served by then has failed: what a drill measures by.
 pub const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The same for a verdict, which a loaded machine must not change. Still shorter than the second
+/// after which a lost SYN is sent again, so that no failure hides behind a retransmission.
+pub const LONG_PATIENCE: Duration = Duration::from_millis(900);
 
 /// Connections to a TCP echo, each of which asks for its server's name, without end.
 #[derive(Debug)]
@@ -40,19 +43,29 @@ pub struct Opener {
     attempts: Arc<Mutex<Vec<Attempt>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<()>>>,
+    patience: Duration,
 }
 
 impl Opener {
-    /// Begins to open connections from `host`.
+    /// Begins to open connections from `host`, each with [`PATIENCE`].
     pub fn start(host: &Host, address: SocketAddr) -> Self {
+        Self::begin(host, address, PATIENCE)
+    }
+
+    /// The same with [`LONG_PATIENCE`].
+    pub fn patient(host: &Host, address: SocketAddr) -> Self {
+        Self::begin(host, address, LONG_PATIENCE)
+    }
+
+    fn begin(host: &Host, address: SocketAddr, patience: Duration) -> Self {
         let (attempts, stop) = <(Arc<Mutex<Vec<Attempt>>>, Arc<AtomicBool>)>::default();
         let (to, end) = (Arc::clone(&attempts), Arc::clone(&stop));
         let thread = host.thread(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(open(address, to, end));
+            runtime.block_on(open(address, patience, to, end));
             Ok(())
         });
-        Self { attempts, stop, thread: Some(thread) }
+        Self { attempts, stop, thread: Some(thread), patience }
     }
 
     /// Attempts that have ended, in the order of their beginnings.
@@ -86,7 +99,7 @@ impl Opener {
         let now = Instant::now();
         wait_for("connections under way to end", wait::SOON, || {
             let attempts = lock(&self.attempts);
-            ensure!(attempts.iter().any(|attempt| attempt.began >= now + PATIENCE), "not yet");
+            ensure!(attempts.iter().any(|attempt| attempt.began >= now + self.patience), "not yet");
             Ok(())
         })
     }
@@ -114,7 +127,12 @@ impl Drop for Opener {
     }
 }
 
-async fn open(address: SocketAddr, attempts: Arc<Mutex<Vec<Attempt>>>, stop: Arc<AtomicBool>) {
+async fn open(
+    address: SocketAddr,
+    patience: Duration,
+    attempts: Arc<Mutex<Vec<Attempt>>>,
+    stop: Arc<AtomicBool>,
+) {
     let mut tasks = JoinSet::new();
     let mut ticks = interval(PACE);
     // What the machine kept us from trying did not fail.
@@ -124,7 +142,7 @@ async fn open(address: SocketAddr, attempts: Arc<Mutex<Vec<Attempt>>>, stop: Arc
         let attempts = Arc::clone(&attempts);
         tasks.spawn(async move {
             let began = Instant::now();
-            let failure = match timeout_at((began + PATIENCE).into(), exchange(address)).await {
+            let failure = match timeout_at((began + patience).into(), exchange(address)).await {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(error.kind().to_string()),
                 Err(_elapsed) => Some("timed out".to_owned()),

@@ -16,6 +16,10 @@ pub mod track;
 
 use std::{net::IpAddr, time::Duration};
 
+/// The shortest interval that version 3 can advertise (a centisecond, RFC 9568 §5.2.7). A node that
+/// hands over advertises it, so that its heirs' skew is a fraction of it.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
 /// The protocol's version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {

@@ -26,8 +26,8 @@ use crate::{
         clock,
         machine::State,
         script::{ScriptReport, Scripts},
-        thread::{self, Answer, Change, Handle, Input, Report, Tools, Tracked, View},
-        track::Tracks,
+        thread::{self, Answer, Change, Handle, Input, Report, Tools, View},
+        track::{Sum, Tracks},
     },
 };
 
@@ -63,7 +63,7 @@ pub(super) struct Failover {
 struct Watched {
     name: String,
     tracks: Tracks,
-    told: Tracked,
+    told: Sum,
 }
 
 impl Watched {
@@ -74,11 +74,6 @@ impl Watched {
             let up = all.iter().any(|interface| interface.name == name && interface.up);
             self.tracks.interface(&name, up);
         }
-    }
-
-    fn tracked(&self) -> Tracked {
-        let sum = self.tracks.sum();
-        Tracked { weight: sum.weight, failed: sum.failed }
     }
 }
 
@@ -113,7 +108,7 @@ pub(super) fn start(
         for interface in interfaces {
             watched.tracks.interface(&interface.name, interface.up);
         }
-        watched.told = watched.tracked();
+        watched.told = watched.tracks.sum();
     }
     let instances = config.vrrp.iter().cloned().zip(routers.iter().map(|w| w.told.clone()));
     let tools = Tools { leases, orders: orders.clone(), reports: tell_vrrp };
@@ -152,8 +147,7 @@ pub(super) fn forget(pin_dir: &Path, routers: &[vrrp::Vrrp]) -> anyhow::Result<(
 
 /// The addresses that virtual routers hold.
 pub(super) fn vips(routers: &[vrrp::Vrrp]) -> impl Iterator<Item = IpAddr> {
-    let all = routers.iter().flat_map(|r| r.addresses.iter().chain(&r.excluded_addresses));
-    all.map(|address| address.address)
+    routers.iter().flat_map(vrrp::Vrrp::held).map(|held| held.address)
 }
 
 /// On a channel of their own: a result of the last configuration's scripts might be taken for one
@@ -165,7 +159,7 @@ fn run_scripts(routers: &[vrrp::Vrrp]) -> (Scripts, mpsc::Receiver<ScriptReport>
 
 fn watched(router: &vrrp::Vrrp) -> Watched {
     let tracks = Tracks::new(&router.tracks);
-    Watched { name: router.name.clone(), tracks, told: Tracked::default() }
+    Watched { name: router.name.clone(), tracks, told: Sum::default() }
 }
 
 impl Failover {
@@ -179,7 +173,7 @@ impl Failover {
             watched.tracks.reload(&router.tracks);
             // They are told of when something changes, which may never be.
             watched.links(self.links.as_deref());
-            watched.told = watched.tracked();
+            watched.told = watched.tracks.sum();
             self.routers.push(watched);
         }
         let told = self.routers.iter().map(|w| w.told.clone());
@@ -241,7 +235,7 @@ impl Failover {
     /// Tells the thread what has changed.
     fn tell(&mut self) {
         for watched in &mut self.routers {
-            let tracked = watched.tracked();
+            let tracked = watched.tracks.sum();
             if tracked != watched.told {
                 watched.told = tracked.clone();
                 self.handle.send(Input::Track { name: watched.name.clone(), tracked });

@@ -48,6 +48,13 @@ pub struct Vrrp {
     pub tracks: Vec<Track>,
 }
 
+impl Vrrp {
+    /// What the active router holds: the advertised addresses, then the others.
+    pub fn held(&self) -> impl Iterator<Item = VirtualAddress> + '_ {
+        self.addresses.iter().chain(&self.excluded_addresses).copied()
+    }
+}
+
 /// An address that the active router holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VirtualAddress {

@@ -45,9 +45,6 @@ pub const TRAFFIC_CLASS: u8 = 0xc0;
 /// TTL or hop limit that advertisements are sent with, and must arrive with when multicast
 /// (RFC 9568 §5.1.1.3).
 pub const HOP_LIMIT: u8 = 255;
-/// Shortest interval of version 3; a node that hands over advertises it.
-pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
-
 /// IPv4 identification of the priority-0 advertisement of a planned hand-over in version 2.
 ///
 /// Version 2 has no field to say it in, receivers are free to ignore the identification of a whole

@@ -19,17 +19,8 @@ use self::{
     inlet::{Inlet, Outlet},
     runner::Runner,
 };
-use super::machine::Transition;
+use super::{machine::Transition, track::Sum};
 use crate::{config::vrrp::Vrrp, datapath::leases::Leases, netlink::Interface, vips::Orders};
-
-/// What is tracked for an instance, summed up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tracked {
-    /// Sum of the weights in effect.
-    pub weight: i32,
-    /// What of weight 0 fails, in words.
-    pub failed: Option<String>,
-}
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -41,7 +32,7 @@ pub enum Input {
         /// Name of the instance.
         name: String,
         /// The new sum.
-        tracked: Tracked,
+        tracked: Sum,
     },
     /// The operator wants something.
     Change {
@@ -53,7 +44,7 @@ pub enum Input {
         reply: oneshot::Sender<Answer>,
     },
     /// A new configuration, with what is tracked for each instance.
-    Reconfigure(Vec<(Vrrp, Tracked)>),
+    Reconfigure(Vec<(Vrrp, Sum)>),
     /// Show all instances.
     View(oneshot::Sender<Vec<View>>),
     /// Hand over and end.
@@ -160,7 +151,7 @@ impl Prepared {
     /// When there is no thread to be had.
     pub fn start(
         self,
-        instances: Vec<(Vrrp, Tracked)>,
+        instances: Vec<(Vrrp, Sum)>,
         tools: Tools,
     ) -> io::Result<thread::JoinHandle<()>> {
         let runner = Runner::new(instances, tools, self.outlet);

@@ -37,9 +37,8 @@ impl State {
         self.keys.extend(self.services.iter().map(|s| (s.id, key(&s.config))));
         self.forget_services();
         self.node.clone_from(&config.node.name);
-        let routed =
-            config.vrrp.iter().flat_map(|r| r.addresses.iter().chain(&r.excluded_addresses));
-        self.routed = routed.map(|address| address.address).collect();
+        let routed = config.vrrp.iter().flat_map(config::vrrp::Vrrp::held);
+        self.routed = routed.map(|held| held.address).collect();
 
         let mut actions = self.replan();
         let wanted = self::checks(&self.services);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::{
     Action, Cause, Machine, Send, State,
     peers::outranks,
-    timers::{MISSED, SHORTEST, basis, skew},
+    timers::{MISSED, basis, skew},
 };
-use crate::vrrp::{Heard, Version, time::Time};
+use crate::vrrp::{Heard, SHORTEST_INTERVAL, Version, time::Time};
 
 /// Between two [`Action::Announce`] at least. Each stands for a whole series of gratuitous ARPs, so
 /// a flood of lower advertisements must not set off one for each.
@@ -117,8 +117,8 @@ impl Machine {
         out.push(Action::Lease(None));
         if hand_over && self.link && self.source.is_some() {
             let mut interval = self.params.advert_interval;
-            if self.params.version == Version::V3 && interval > SHORTEST {
-                interval = SHORTEST;
+            if self.params.version == Version::V3 && interval > SHORTEST_INTERVAL {
+                interval = SHORTEST_INTERVAL;
                 let priority = self.advertised;
                 out.push(Action::Send(Send { priority, interval, hand_over }));
             }

@@ -5,9 +5,9 @@
 use super::{
     Action, Cause, Machine, Params, State,
     peers::Peer,
-    timers::{SHORTEST, active_down, basis, skew},
+    timers::{active_down, basis, skew},
 };
-use crate::vrrp::{Heard, Version, time::Time};
+use crate::vrrp::{Heard, SHORTEST_INTERVAL, Version, time::Time};
 
 impl Machine {
     /// Becomes backup: to the router heard, or to nobody yet.
@@ -72,7 +72,7 @@ impl Machine {
     /// zero from making the timer end at once.
     fn follow(&mut self, heard: &Heard, now: Time) {
         if self.params.version == Version::V3 {
-            self.interval = heard.interval.max(SHORTEST);
+            self.interval = heard.interval.max(SHORTEST_INTERVAL);
         }
         self.leader = Some(peer(heard, now));
         self.given_up = None;
@@ -101,7 +101,7 @@ impl Machine {
         let own = self.effective_priority();
         self.skew_basis = match (heard.hand_over, self.peers.any_above(own)) {
             (false, _) => basis(self.params.version, self.interval),
-            (true, false) => SHORTEST,
+            (true, false) => SHORTEST_INTERVAL,
             // The interval learned is the leaver's shortest, and no measure any more.
             (true, true) => basis(self.params.version, self.params.advert_interval),
         };

@@ -7,10 +7,6 @@ use std::time::Duration;
 
 use crate::vrrp::Version;
 
-/// The shortest interval that version 3 can advertise (a centisecond, RFC 9568 §5.2.7), and the
-/// skew's basis of a planned hand-over.
-pub(crate) const SHORTEST: Duration = Duration::from_millis(10);
-
 /// Advertisements missed in a row before the active router counts as dead (RFC 9568 §6.1).
 pub(crate) const MISSED: u32 = 3;
 

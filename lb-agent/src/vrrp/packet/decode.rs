@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Advert, Codec, Coverage, HAND_OVER_ID, HOP_LIMIT, Received, SHORTEST_INTERVAL,
+    Advert, Codec, Coverage, HAND_OVER_ID, HOP_LIMIT, Received,
     ah::Ah,
     checksum::Sum,
     ip,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::vrrp::Authentication,
-    vrrp::{Heard, Version},
+    vrrp::{Heard, SHORTEST_INTERVAL, Version},
 };
 
 /// A packet of either family.

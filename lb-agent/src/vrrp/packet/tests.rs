@@ -7,7 +7,10 @@ mod sent;
 use std::{net::IpAddr, time::Duration};
 
 use super::*;
-use crate::{config::vrrp::Secret, vrrp::machine::Send};
+use crate::{
+    config::vrrp::Secret,
+    vrrp::{SHORTEST_INTERVAL, machine::Send},
+};
 
 const OWN: &str = "10.9.0.1";
 const PEER: &str = "10.9.0.2";

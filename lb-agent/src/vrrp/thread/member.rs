@@ -117,7 +117,7 @@ impl Member {
 
     /// All its addresses, advertised or not.
     pub(super) fn addresses(&self) -> impl Iterator<Item = VirtualAddress> + '_ {
-        self.config.addresses.iter().chain(&self.config.excluded_addresses).copied()
+        self.config.held()
     }
 
     /// Tells the data plane and the thread `vips` until when the addresses may be claimed.

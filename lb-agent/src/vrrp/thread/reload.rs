@@ -2,19 +2,20 @@
 
 use std::net::IpAddr;
 
-use super::{Tracked, member::Member, runner::Runner};
+use super::{member::Member, runner::Runner};
 use crate::{
     config::vrrp::{VirtualAddress, Vrrp},
     vips::Order,
     vrrp::{
         clock,
         machine::{Machine, State},
+        track::Sum,
     },
 };
 
 impl Runner {
     /// Instances of the same virtual router go on; those that are no more hand over first.
-    pub(super) fn reconfigure(&mut self, instances: Vec<(Vrrp, Tracked)>) {
+    pub(super) fn reconfigure(&mut self, instances: Vec<(Vrrp, Sum)>) {
         let (configs, tracked): (Vec<_>, Vec<_>) = instances.into_iter().unzip();
         let targets: Vec<Member> = configs.into_iter().map(Member::new).collect();
         let from: Vec<Option<usize>> = targets

@@ -5,8 +5,8 @@ use std::{net::IpAddr, os::fd::AsFd, time::Duration};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    Answer, Change, Input, Report, Tools, Tracked, View, inlet::Outlet, limiter::Limiter,
-    member::Member, ports::Ports,
+    Answer, Change, Input, Report, Tools, View, inlet::Outlet, limiter::Limiter, member::Member,
+    ports::Ports,
 };
 use crate::{
     config::vrrp::Vrrp,
@@ -20,6 +20,7 @@ use crate::{
         realtime,
         socket::BUFFER_LEN,
         time::Time,
+        track::Sum,
     },
 };
 
@@ -43,11 +44,7 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn new(
-        instances: Vec<(Vrrp, Tracked)>,
-        tools: Tools,
-        outlet: Outlet<Input>,
-    ) -> Self {
+    pub(super) fn new(instances: Vec<(Vrrp, Sum)>, tools: Tools, outlet: Outlet<Input>) -> Self {
         let (members, tracked): (Vec<_>, Vec<_>) =
             instances.into_iter().map(|(config, tracked)| (Member::new(config), tracked)).unzip();
         let mut runner = Self {
@@ -145,8 +142,8 @@ impl Runner {
         self.members.iter().position(|member| member.config.name == name)
     }
 
-    pub(super) fn track(&mut self, index: usize, tracked: Tracked, now: Time) {
-        let Tracked { weight, failed } = tracked;
+    pub(super) fn track(&mut self, index: usize, tracked: Sum, now: Time) {
+        let Sum { weight, failed } = tracked;
         self.router.handle(index, Event::Track { weight, failed }, now, &mut self.actions);
     }
 
